@@ -1,0 +1,62 @@
+"""Keep PostgreSQL tables in step with data.
+
+The names in `__all__` are public; nothing else is promised to callers.  Importing this module is cheap: drivers and
+parsers are imported by the first call that needs them.
+"""
+
+from syncengine.api import arun, load, plan, plan_all, run, run_all
+from syncengine.errors import (
+    AmbiguousKey,
+    BadRow,
+    BooksDoNotClose,
+    Conflict,
+    ConnectionFailed,
+    DatabaseError,
+    DuplicateKeys,
+    EmbeddedError,
+    Location,
+    MissingPrivilege,
+    NoArbiterIndex,
+    NoStrategyFits,
+    NotAvailable,
+    NullKeys,
+    OptionError,
+    SourceError,
+    SpecError,
+    SpecErrors,
+    SyncError,
+    TargetError,
+)
+from syncengine.model.plan import Plan
+from syncengine.model.report import Report
+
+__all__ = [
+    "AmbiguousKey",
+    "BadRow",
+    "BooksDoNotClose",
+    "Conflict",
+    "ConnectionFailed",
+    "DatabaseError",
+    "DuplicateKeys",
+    "EmbeddedError",
+    "Location",
+    "MissingPrivilege",
+    "NoArbiterIndex",
+    "NoStrategyFits",
+    "NotAvailable",
+    "NullKeys",
+    "OptionError",
+    "Plan",
+    "Report",
+    "SourceError",
+    "SpecError",
+    "SpecErrors",
+    "SyncError",
+    "TargetError",
+    "arun",
+    "load",
+    "plan",
+    "plan_all",
+    "run",
+    "run_all",
+]

@@ -1,0 +1,5 @@
+"""`python -m syncengine` is `syncengine`."""
+
+from syncengine.cli import main
+
+main()

@@ -1,0 +1,199 @@
+"""Join the rooms: load, plan and run specs.  What the command line and Python callers use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from syncengine.errors import OptionError, SpecErrors, SyncError
+from syncengine.model import events as ev
+from syncengine.jobs import Failed, Job
+from syncengine.model.plan import Plan
+from syncengine.model.report import Report
+from syncengine.model.spec import Spec
+
+if TYPE_CHECKING:
+    from syncengine.jobs import Ready
+    from syncengine.spec.project import Project
+    from syncengine.targets import Targets
+
+def _ignore(event: ev.Event) -> None:
+    """Let an event go by."""
+
+
+def _silent(name: str, place: str, note: str | None) -> None:
+    """Let the choice of a database go by."""
+
+
+SpecLike = str | os.PathLike[str] | Mapping[str, object] | Spec
+# Told of each database that is used: how it was chosen, where it is, and what else there is to know.
+Announce = Callable[[str, str, str | None], None]
+
+
+def load(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    environ: Mapping[str, str] | None = None,
+    needs_source: bool = True,
+) -> tuple[Job, ...]:
+    """Read the specs of files, folders and `-`; raises SpecErrors with the problems of all of them.
+
+    `needs_source` False: specs may leave `source` out, as the caller brings the rows.
+    """
+    from syncengine.spec.load import load_paths
+    from syncengine.spec.project import load_project
+
+    environ = os.environ if environ is None else environ
+    found: list[Job] = []
+    problems: list[SyncError] = []
+    projects: dict[Path, list[Path]] = {}
+    for path in map(Path, paths):
+        projects.setdefault(_start(path), []).append(path)
+    by_folder: dict[Path, tuple[Project, list[Path]]] = {}
+    for start, group in projects.items():
+        project = load_project(start, environ)
+        by_folder.setdefault(project.folder, (project, []))[1].extend(group)
+    for project, group in by_folder.values():
+        try:
+            specs = load_paths(group, project, environ, needs_source=needs_source)
+        except SpecErrors as error:
+            problems += error.each()
+        else:
+            found += [Job(spec=spec, project=project) for spec in specs]
+    if problems:
+        raise SpecErrors(problems)
+    return tuple(found)
+
+
+def _start(path: Path) -> Path:
+    if str(path) == "-":
+        return Path.cwd()
+    return path if path.is_dir() else path.parent
+
+
+def job(spec: SpecLike, *, source: object = None, environ: Mapping[str, str] | None = None) -> Job:
+    """Return the one job of a path, a mapping in the shape of a spec file, or a Spec."""
+    from syncengine.spec.load import load_mapping
+    from syncengine.spec.project import load_project
+
+    environ = os.environ if environ is None else environ
+    if isinstance(spec, Spec):
+        return Job(spec=spec, project=load_project(Path(spec.folder), environ), rows=source)
+    if isinstance(spec, Mapping):
+        project = load_project(Path.cwd(), environ)
+        loaded = load_mapping(
+            spec, folder=Path.cwd(), project=project, environ=environ, needs_source=source is None
+        )
+        return Job(spec=loaded, project=project, rows=source)
+    jobs = load([spec], environ=environ, needs_source=source is None)
+    if len(jobs) != 1:
+        raise OptionError(
+            f"{os.fspath(spec)} holds {len(jobs)} specs, one is needed here",
+            hint="use plan_all() or run_all() with load()",
+        )
+    return Job(spec=jobs[0].spec, project=jobs[0].project, rows=source)
+
+
+def plan(spec: SpecLike, *, source: object = None, connection: str | None = None) -> Plan:
+    """Return what a run would do, without writing anything.
+
+    `source` stands in for the spec's own: any iterable of dicts or tuples.  A generator is read as far as needed to
+    learn its fields.  Raises SyncError.
+    """
+    planned = plan_all([job(spec, source=source)], connection=connection)[0]
+    if isinstance(planned, Failed):
+        raise planned.error
+    return planned
+
+
+def run(
+    spec: SpecLike,
+    *,
+    source: object = None,
+    connection: str | None = None,
+    emit: ev.Emit = _ignore,
+) -> Report:
+    """Carry out one spec and return its report; raises SyncError, after which the target is as it was.
+
+    `source` stands in for the spec's own: any iterable of dicts or tuples, read once and in bounded memory.
+    """
+    report = run_all([job(spec, source=source)], connection=connection, emit=emit)[0]
+    if report.error is not None:
+        raise report.error
+    return report
+
+
+async def arun(
+    spec: SpecLike,
+    *,
+    source: object = None,
+    connection: str | None = None,
+    emit: ev.Emit = _ignore,
+) -> Report:
+    """Carry out one spec without blocking the event loop; `source` may also be an async iterable."""
+    from syncengine.sources import from_async
+
+    if isinstance(source, AsyncIterable):
+        source = from_async(source, asyncio.get_running_loop())
+    return await asyncio.to_thread(run, spec, source=source, connection=connection, emit=emit)
+
+
+def plan_all(
+    jobs: Iterable[Job], *, connection: str | None = None, announce: Announce = _silent
+) -> tuple[Plan | Failed, ...]:
+    """Plan all jobs; raises SpecErrors if any of them can't be carried out as it stands."""
+    with _targets(connection, announce) as targets:
+        planned = _plan_each(jobs, targets, run_id=None)
+        return tuple(one if isinstance(one, Failed) else one.prepared.plan for one in planned)
+
+
+def run_all(
+    jobs: Iterable[Job],
+    *,
+    connection: str | None = None,
+    run_id: str | None = None,
+    emit: ev.Emit = _ignore,
+    announce: Announce = _silent,
+) -> tuple[Report, ...]:
+    """Plan all jobs, then carry them out in order; one that fails does not keep the others back.
+
+    Raises SpecErrors before anything is written if any job can't be carried out as it stands; what fails later is
+    in its report.
+    """
+    from syncengine.jobs import carry_out
+
+    with _targets(connection, announce) as targets:
+        planned = _plan_each(jobs, targets, run_id=run_id or new_run_id())
+        return tuple(carry_out(one, emit) for one in planned)
+
+
+def new_run_id() -> str:
+    """Return an id for one call, short enough to be part of a table's name."""
+    return secrets.token_hex(6)
+
+
+def _targets(connection: str | None, announce: Announce) -> Targets:
+    from syncengine.targets import Targets
+
+    return Targets(connection, os.environ, announce)
+
+
+def _plan_each(jobs: Iterable[Job], targets: Targets, run_id: str | None) -> list[Ready | Failed]:
+    """Plan the jobs; what is wrong with specs or tables is gathered and raised at the end."""
+    from syncengine.jobs import make_ready
+
+    planned: list[Ready | Failed] = []
+    for number, one in enumerate(jobs):
+        run = f"{run_id}_{number}" if run_id else None
+        try:
+            planned.append(make_ready(one, targets, run))
+        except SyncError as error:
+            planned.append(Failed(spec=one.spec, error=error))
+    unfit = [one.error for one in planned if isinstance(one, Failed) and one.error.exit_code == 3]
+    if unfit:
+        raise SpecErrors([single for error in unfit for single in error.each()])
+    return planned

@@ -1,0 +1,18 @@
+"""Connection -> facts about the server, a table, types and expressions; the only reader of pg_catalog.
+
+Every look is a read-only transaction that is rolled back, so nothing is left behind and no lock is kept.
+"""
+
+from syncengine.catalog.probes import check_expressions, server_arbiter
+from syncengine.catalog.server import function_volatility, server_facts
+from syncengine.catalog.tables import table_facts
+from syncengine.catalog.types import types
+
+__all__ = [
+    "check_expressions",
+    "function_volatility",
+    "server_arbiter",
+    "server_facts",
+    "table_facts",
+    "types",
+]

@@ -1,0 +1,81 @@
+"""What the server is, what the role may do there, and how its functions behave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import psycopg
+
+from syncengine.catalog.session import pinned
+from syncengine.connect import wrap
+from syncengine.errors import TargetError
+from syncengine.model.facts import ServerFacts
+
+OLDEST = 140000
+
+# Runs under the role's own path, because it reports it: all names qualified, and no operators at all.
+_SERVER = """
+SELECT pg_catalog.current_setting('server_version'),
+       pg_catalog.current_database()::text,
+       CURRENT_USER::text,
+       pg_catalog.current_setting('search_path'),
+       pg_catalog.current_setting('transaction_read_only'),
+       pg_catalog.pg_is_in_recovery(),
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'),
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP'),
+       engine.oid IS NOT NULL,
+       pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
+           AND pg_catalog.has_schema_privilege(engine.oid, 'CREATE'),
+       pg_catalog.current_setting('server_encoding')
+FROM (SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))::pg_catalog.oid) AS engine (oid)"""
+
+_VOLATILITY = """
+SELECT n.nspname || '.' || p.proname, max(array_position('{i,s,v}', p.provolatile::text))
+FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE p.prokind = 'f' AND n.nspname || '.' || p.proname = ANY (%s)
+GROUP BY 1"""
+
+
+def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts:
+    """Return the facts, by one query.  Raises TargetError for servers older than PostgreSQL 14."""
+    _refuse_old(conn.info.server_version)
+    try:
+        row = conn.execute(_SERVER, (engine_schema,)).fetchone()
+    except psycopg.Error as error:
+        raise wrap(error, doing="looking at the server") from error
+    assert row is not None  # one FROM row, always
+    version, database, role, path, read_only, recovery, may_create, may_temp, exists, writable, encoding = row
+    return ServerFacts(
+        version=conn.info.server_version,
+        version_text=version,
+        database=database,
+        role=role,
+        search_path=path,
+        read_only=read_only == "on",
+        in_recovery=recovery,
+        engine_schema=writable if exists else may_create,
+        engine_schema_exists=exists,
+        temporary=may_temp,
+        encoding=encoding,
+    )
+
+
+def _refuse_old(version: int) -> None:
+    if version < OLDEST:
+        raise TargetError(
+            f"the server is PostgreSQL {version // 10000}, which is too old",
+            hint=f"use PostgreSQL {OLDEST // 10000} or newer",
+        )
+
+
+def function_volatility(conn: psycopg.Connection, names: Sequence[str]) -> dict[str, str]:
+    """Return immutable, stable or volatile for each function "schema.name", the worst of its overloads.
+
+    Names that the server does not have are absent.
+    """
+    if not names:
+        return {}
+    words = ("immutable", "stable", "volatile")
+    with pinned(conn, doing="looking up functions"):
+        rows = conn.execute(_VOLATILITY, (list(names),)).fetchall()
+    return {name: words[worst - 1] for name, worst in rows}

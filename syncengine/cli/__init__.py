@@ -1,0 +1,100 @@
+"""The command line: parse, call the api, hand over to a view.  Errors become exit codes here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from syncengine.errors import SyncError
+
+# Each command is imported when it is asked for: --help and validate need neither driver nor server.
+_COMMANDS = {
+    "db": "The embedded PostgreSQL: start, stop, status, url, psql.",
+    "plan": "Show what a run would do and why; never writes.",
+    "run": "Make the targets hold what the sources say.",
+    "schema": "Print the JSON Schema of spec files, for editors.",
+    "validate": "Check specs without any server.",
+}
+INVALID = 3
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+class Terminated(BaseException):
+    """SIGTERM came; raised where the program stands, so that transactions are rolled back in order."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"syncengine.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name if cmd_name == "db" else "command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(_COMMANDS)}"
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="syncengine")
+def cli() -> None:
+    """Keep PostgreSQL tables in step with data, from YAML specs kept in Git."""
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of SPEC.md §6."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_code(sys.argv[1:]))
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _code(arguments: list[str]) -> int:
+    try:
+        result = cli.main(arguments, prog_name="syncengine", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return INVALID
+    except SyncError as error:
+        from syncengine.redact import redact
+        from syncengine.views.text import PLUGIN
+
+        click.echo(redact(PLUGIN.problems("", error)), err=True, nl=False)
+        return error.each()[0].exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted("interrupted", INTERRUPTED)
+    except Terminated:
+        return _interrupted("terminated", TERMINATED)
+    except BrokenPipeError:
+        # The reader went away, as `head` does: nothing more can be said, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _interrupted(how: str, code: int) -> int:
+    click.echo(f"{how}: what was not committed is rolled back; run it again to go on", err=True)
+    return code

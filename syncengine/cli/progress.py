@@ -1,0 +1,79 @@
+"""A progress bar on a terminal: rows, megabytes, rate, time remaining."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from syncengine.model import events as ev
+
+
+class Bars:
+    """One bar for the spec under way; it goes when the spec is done, for the report says the rest."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TextColumn("{task.fields[rows]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[step]}", style="dim"),
+            console=self._console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def announce(self, name: str, place: str, note: str | None) -> None:
+        """Say which database is used."""
+        self._console.print(f"target database: {place} (chosen by {name})", markup=False, style="dim")
+        if note:
+            self._console.print(note, markup=False)
+
+    def emit(self, event: ev.Event) -> None:
+        """Move the bar."""
+        match event:
+            case ev.SpecStarted():
+                self._task = self._progress.add_task(event.name, total=event.bytes, rows="", step="")
+            case ev.SpecFinished() | ev.SpecFailed():
+                if self._task is not None:
+                    self._progress.remove_task(self._task)
+                    self._task = None
+            case ev.StepStarted():
+                self._show(step=event.step)
+            case ev.Progress():
+                rows = f"{event.rows:,} rows" if event.rows is not None else ""
+                self._show(completed=event.bytes, rows=rows)
+            case ev.RowsRead():
+                self._show(completed=event.bytes, total=event.bytes, rows=f"{event.rows:,} rows")
+            case _:
+                pass
+
+    def _show(self, *, completed: int | None = None, total: int | None = None, **fields: str) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, completed=completed, total=total, **fields)

@@ -1,0 +1,35 @@
+"""syncengine run"""
+
+from __future__ import annotations
+
+import click
+
+from syncengine.cli import options
+
+
+@click.command("run")
+@options.paths
+@options.connection
+@options.view
+@options.logs
+def command(
+    paths: tuple[str, ...], connection: str | None, view: str, log_format: str, log_level: str, quiet: bool
+) -> int:
+    """Make the targets of the specs hold what their sources say.
+
+    PATH is a file, a folder (all *.yaml and *.yml below it) or - for standard input.  Exit codes: 0 done, 1 failed
+    and the target is as it was, 3 refused before the first row was read.
+    """
+    from syncengine import api, registry
+    from syncengine.cli.output import exit_code, listening, refuse, say
+    from syncengine.errors import SyncError
+
+    shown, run_id = registry.view(view), api.new_run_id()
+    try:
+        with listening(run_id, log_format, log_level, quiet) as (emit, announce):
+            jobs = api.load(paths)
+            reports = api.run_all(jobs, connection=connection, run_id=run_id, emit=emit, announce=announce)
+    except SyncError as error:
+        return refuse(shown, run_id, error)
+    say(shown.reports(run_id, reports))
+    return exit_code(report.exit_code for report in reports)

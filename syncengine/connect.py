@@ -1,0 +1,160 @@
+"""Connect to PostgreSQL, and turn the driver's errors into ours.  No password gets into a text here."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from syncengine.errors import (
+    BadRow,
+    Conflict,
+    ConnectionFailed,
+    DatabaseError,
+    MissingPrivilege,
+    OptionError,
+    SyncError,
+)
+from syncengine.redact import redact, remember_passwords
+
+_SCHEME = re.compile(r"\A(?:postgresql|postgres)(?:\+\w+)?://")
+_CONNINFO = re.compile(r"\A\s*\w+\s*=")
+# A peer that vanished is noticed within a minute, also while a long COPY waits for it.
+_DEFAULTS = {
+    "connect_timeout": "10",
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+}
+
+# What a failed attempt says (it has no SQLSTATE), and how to mend it.  The first match counts.
+_REASONS = (
+    (
+        "password authentication failed|no password supplied|invalid password",
+        "check the user and the password",
+    ),
+    (
+        "pg_hba.conf",
+        "the server's pg_hba.conf must let this user, database and address in; it may ask for SSL",
+    ),
+    ("SSL|certificate|TLS", "check sslmode in the URL, and the server's certificate"),
+    (r'database ".*" does not exist', "create the database, or correct its name in the URL"),
+    (r'role ".*" does not exist', "create the role, or correct the user in the URL"),
+    ("too many clients|too many connections|connection slots", "end other sessions or use a pooler"),
+    ("resolve host|translate host name", "check the host's name; a password's @ : / must be percent-encoded"),
+    ("Connection refused|No such file or directory", "start the server, or correct host and port in the URL"),
+    ("timeout|timed out", "no answer: check host, port and firewall, or set connect_timeout in the URL"),
+    ("starting up|shutting down|recovery mode", "wait until the server is up"),
+    ("definition of service", "check the service's name and the file that $PGSERVICEFILE names"),
+)
+
+_BAD_ROW = ("23502", "23503", "23514", "44000")
+_GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300")
+_CONFLICT = ("40001", "40P01", "55P03")
+_HINTS = {
+    "23502": "load the column, or give it a default",
+    "23503": "load the referenced table first",
+    "23505": "mode ignore or upsert with conflict_keys takes rows whose keys are already there",
+    "25006": "connect to the primary server, with default_transaction_read_only off",
+    "40001": "run it again when the other writer is done",
+    "40P01": "run it again when the other writer is done",
+    "42501": "have the owner GRANT the missing right",
+    "53100": "free space on the server's disk, then VACUUM the table",
+    "53300": "end other sessions or use a pooler",
+    "55P03": "another session holds a lock (see pg_locks): wait for it, or raise execution.lock_timeout",
+    "57014": "raise execution.statement_timeout, or the server's, if it was not cancelled by hand",
+}
+
+
+def connect(url: str, *, application_name: str = "syncengine") -> psycopg.Connection:
+    """Open a connection in autocommit mode, without server-side prepared statements (for poolers).
+
+    `url` is a postgresql:// URL, also with a driver as in `postgresql+psycopg://`, or a libpq string such as
+    `host=… dbname=…` or `service=…`.  Raises OptionError for anything else, ConnectionFailed if there is no
+    connection.
+    """
+    params = _params(url)
+    remember_passwords(url)
+    # A service file may set these itself, and what is passed here would win over it.
+    defaults = {} if "service" in params or "PGSERVICE" in os.environ else _DEFAULTS
+    if "PGCONNECT_TIMEOUT" in os.environ:
+        defaults = {name: value for name, value in defaults.items() if name != "connect_timeout"}
+    fixed = {"fallback_application_name": application_name, "client_encoding": "UTF8"}
+    try:
+        return psycopg.connect(
+            make_conninfo(**defaults | params | fixed), autocommit=True, prepare_threshold=None
+        )
+    except psycopg.Error as error:
+        raise _failed(url, str(error)) from None
+
+
+def describe(url: str) -> str:
+    """Return `user@host:port/database` with libpq's defaults filled in and no secret.  Raises OptionError."""
+    params = _params(url)
+    if "service" in params:
+        return f"service {params['service']}"
+    preset = {item.keyword.decode(): item.val.decode() for item in pq.Conninfo.get_defaults() if item.val}
+    known = preset | params
+    user = known.get("user", "")
+    hosts = known.get("host") or known.get("hostaddr") or "local socket"
+    ports = known.get("port", "5432").split(",")
+    names = hosts.split(",")
+    ports = ports * len(names) if len(ports) == 1 else ports
+    pairs = zip(names, ports, strict=False)
+    places = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in pairs)
+    return redact(f"{user}@{places}/{known.get('dbname', user)}")
+
+
+def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
+    """Return the error of ours that a driver's error amounts to, by SQLSTATE; `doing` is what went on."""
+    state = error.sqlstate
+    message = error.diag.message_primary or str(error).strip() or type(error).__name__
+    parts = (error.diag.message_detail, doing and f"while {doing}", state and f"SQLSTATE {state}")
+    detail = "; ".join(part for part in parts if part)
+    hint = error.diag.message_hint or _HINTS.get(state or "")
+    return _class_of(error, state)(redact(message), detail=redact(detail) or None, hint=hint and redact(hint))
+
+
+def _class_of(error: psycopg.Error, state: str | None) -> type[SyncError]:
+    if state is None:
+        lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        unsent = BadRow if isinstance(error, psycopg.DataError) else DatabaseError
+        return ConnectionFailed if lost else unsent
+    if state.startswith("08") or state in _GONE:
+        return ConnectionFailed
+    if state in _CONFLICT:
+        return Conflict
+    if state == "42501":
+        return MissingPrivilege
+    return BadRow if state.startswith("22") or state in _BAD_ROW else DatabaseError
+
+
+def _params(url: str) -> dict[str, str]:
+    """Return libpq's parameters.  Its words about a bad URL can hold parts of a password: they stay here."""
+    plain = _SCHEME.sub("postgresql://", url)
+    if not (plain.startswith("postgresql://") or _CONNINFO.match(plain)):
+        raise _not_a_url()
+    try:
+        params = {name: str(value) for name, value in conninfo_to_dict(plain).items() if value is not None}
+    except psycopg.Error:
+        raise _not_a_url() from None
+    if plain.startswith("postgresql://") and "@" in params.get("dbname", ""):
+        raise _not_a_url()
+    return params
+
+
+def _not_a_url() -> OptionError:
+    return OptionError(
+        "the connection is not a PostgreSQL URL",
+        hint="write postgresql://user@host:5432/database; in user and password, @ is %40, : is %3A, / is %2F",
+    )
+
+
+def _failed(url: str, text: str) -> ConnectionFailed:
+    reason = " ".join(re.sub(r"\Aconnection(?: failed| is bad): ", "", text.strip()).split())
+    hint = next((hint for pattern, hint in _REASONS if re.search(pattern, reason)), None)
+    return ConnectionFailed(f"cannot connect to {describe(url)}", detail=redact(reason), hint=hint)

@@ -1,0 +1,1 @@
+"""Carries a plan out; decides nothing but when to try again."""

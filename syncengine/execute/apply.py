@@ -1,0 +1,228 @@
+"""Walk a plan's units and steps on one connection, and tell what happens by events."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from typing import assert_never
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Literal
+
+from syncengine.connect import wrap
+from syncengine.errors import (
+    AmbiguousKey,
+    BooksDoNotClose,
+    Conflict,
+    DuplicateKeys,
+    NullKeys,
+    SyncError,
+)
+from syncengine.execute import retry, transfer
+from syncengine.execute.returning import PendingFile, write
+from syncengine.model import events as ev
+from syncengine.model.plan import (
+    Check,
+    Classify,
+    CopyIn,
+    InsertRows,
+    Plan,
+    RunSql,
+    Step,
+    Unit,
+    WriteFile,
+)
+from syncengine.model.report import Report
+from syncengine.protocols import Source
+
+PINNED_PATH = "pg_catalog, pg_temp"
+_FAILURES: dict[str, type[SyncError]] = {
+    "null-keys": NullKeys,
+    "duplicate-keys": DuplicateKeys,
+    "ambiguous-key": AmbiguousKey,
+}
+
+
+class Run:
+    """One carrying-out of one plan.  Keeps the books as it goes; raises SyncError."""
+
+    def __init__(
+        self, plan: Plan, connection: psycopg.Connection[TupleRow], source: Source, emit: ev.Emit
+    ) -> None:
+        self.plan = plan
+        self.connection = connection
+        self.source = source
+        self.report = Report(name=plan.name)
+        self._emit = emit
+        self._dice = random.Random()
+        self._files: list[PendingFile] = []
+        self.kinds: dict[str, frozenset[str]] | None = None
+
+    def follow(self, plan: Plan) -> None:
+        """Go on with another plan for the same spec, keeping the books."""
+        self.plan = plan
+        self.units(plan.units)
+
+    def emit(self, event: ev.Event) -> None:
+        self.report = self.report.after(event)
+        self._emit(event)
+
+    def units(self, units: Sequence[Unit]) -> None:
+        """Carry out units in order; those marked `always` also after a failure, which is then raised."""
+        failure: BaseException | None = None
+        for unit in units:
+            if failure is not None and not unit.always:
+                continue
+            try:
+                self._repeat(unit)
+            except BaseException as error:
+                # What an `always` unit meets after a failure would only hide that failure.
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _repeat(self, unit: Unit) -> None:
+        """Carry out one unit; while other transactions are in its way, roll back and try again."""
+        attempt = 1
+        while True:
+            isolation = retry.isolation(unit.isolation, attempt, self.plan.retries)
+            self.emit(ev.UnitStarted(unit=unit.name, attempt=attempt))
+            try:
+                self._transaction(unit, isolation)
+                return
+            except Conflict as error:
+                self._discard_files()
+                if not _may_repeat(unit, isolation, attempt, self.plan.retries, error):
+                    raise
+                pause = retry.wait(attempt, self._dice)
+                self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message, retry_in=pause))
+                time.sleep(pause)
+                attempt += 1
+            except BaseException:
+                self._discard_files()
+                raise
+
+    def _transaction(self, unit: Unit, isolation: str) -> None:
+        started = time.monotonic()
+        level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
+        try:
+            self.connection.isolation_level = level
+            with self.connection.transaction():
+                self.connection.execute(self._settings())
+                for step in unit.steps:
+                    if isinstance(step, RunSql) and step.last_resort and level.name != "READ_COMMITTED":
+                        continue
+                    self._timed(unit, step)
+                if unit.publishes:
+                    self._close_books()
+        except psycopg.Error as error:
+            raise wrap(error, doing=unit.name) from error
+        for file in self._files:
+            self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
+        self._files.clear()
+        self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
+
+    def _settings(self) -> SQL:
+        pairs = [("search_path", PINNED_PATH), *self.plan.settings]
+        calls = [SQL("set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
+        return SQL("SELECT {}").format(SQL(", ").join(calls))
+
+    def _timed(self, unit: Unit, step: Step) -> None:
+        started = time.monotonic()
+        self.emit(ev.StepStarted(unit=unit.name, step=step.title))
+        rows = self._step(unit, step)
+        seconds = time.monotonic() - started
+        self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=rows, seconds=seconds))
+
+    def _step(self, unit: Unit, step: Step) -> int:
+        match step:
+            case RunSql():
+                return self._run_sql(unit, step)
+            case CopyIn():
+                return self._copy(unit, step)
+            case InsertRows():
+                sent = transfer.insert(step, self.connection, self.source)
+                self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
+                return sent.rows
+            case Check():
+                return self._check(step)
+            case Classify():
+                return self._classify(unit, step)
+            case WriteFile():
+                file = write(step, self.connection)
+                self._files.append(file)
+                return file.rows
+            case _:
+                assert_never(step)
+
+    def _run_sql(self, unit: Unit, step: RunSql) -> int:
+        self._use_path(step.own_path)
+        rows = max(0, self.connection.execute(step.sql.encode()).rowcount)
+        self._use_path(False, after=step.own_path)
+        if step.counts is not None:
+            self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=rows))
+        return rows
+
+    def _use_path(self, own: bool, *, after: bool = True) -> None:
+        """Switch to the role's own search_path, or back to the pinned one `after` that."""
+        if own or after:
+            path = self.plan.search_path if own else PINNED_PATH
+            self.connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
+
+    def _copy(self, unit: Unit, step: CopyIn) -> int:
+        self._use_path(step.own_path, after=False)
+        sent = transfer.copy(step, self.connection, self.source, self.emit)
+        self._use_path(False, after=step.own_path)
+        self.kinds = sent.kinds
+        self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
+        if step.counts is not None:
+            self.emit(ev.Classified(unit=unit.name, insert=sent.rows, update=0, unchanged=0, skipped=0))
+            self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=sent.taken))
+        return sent.taken
+
+    def _check(self, step: Check) -> int:
+        found = self.connection.execute(step.sql.encode()).fetchall()
+        if found:
+            samples = "; ".join(str(row[0]) for row in found)
+            total = int(found[0][1])
+            more = f" and {total - len(found)} more" if total > len(found) else ""
+            raise _FAILURES[step.failure](
+                f"{total} {step.message}",
+                detail=f"{samples}{more}",
+                hint=step.hint,
+                location=step.location,
+            )
+        return 0
+
+    def _classify(self, unit: Unit, step: Classify) -> int:
+        row = self.connection.execute(step.sql.encode()).fetchone()
+        assert row is not None
+        insert, update, unchanged, skipped = (int(count) for count in row)
+        self.emit(
+            ev.Classified(unit=unit.name, insert=insert, update=update, unchanged=unchanged, skipped=skipped)
+        )
+        return insert + update
+
+    def _close_books(self) -> None:
+        """Refuse to publish unless every row read is in exactly one class."""
+        books = self.report.books
+        if not books.closed:
+            raise BooksDoNotClose(
+                f"{books.rows_read} rows were read, but {books.inserted} inserted, {books.updated} updated,"
+                f" {books.unchanged} unchanged, {books.skipped} skipped, {books.duplicates} duplicates",
+                hint="nothing was published; another process may have changed the staging table: run it again",
+            )
+
+    def _discard_files(self) -> None:
+        for file in self._files:
+            file.discard()
+        self._files.clear()
+
+
+def _may_repeat(unit: Unit, isolation: str, attempt: int, retries: int, error: Conflict) -> bool:
+    """Tell whether another attempt follows: `retries` as planned, and one READ COMMITTED for those not so planned."""
+    if error.sqlstate == "55P03":
+        return False  # lock_timeout has been waited out already
+    return attempt <= retries and isolation == unit.isolation

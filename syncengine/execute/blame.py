@@ -1,0 +1,51 @@
+"""Turn a server's error about a row into one that names the row's place in the source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import psycopg
+
+from syncengine.connect import wrap
+from syncengine.errors import BadRow, Location, SyncError
+
+_HINTS = {
+    "22P04": "check delimiter, quote and the number of fields in this record",
+    "22021": "say the file's encoding, such as `encoding: latin-1`",
+}
+
+
+def blame(error: psycopg.Error, locate: Callable[[int], str], doing: str) -> SyncError:
+    """Return the error with the source's file and line, where the server names a line."""
+    wrapped = wrap(error, doing=doing)
+    if not isinstance(wrapped, BadRow):
+        return wrapped
+    line = copy_line(error.diag.context or "")
+    wrapped.location = place(locate(line if line is not None else 1))
+    wrapped.hint = wrapped.hint or _HINTS.get(error.sqlstate or "")
+    column = re.search(r", column (.+?)(?::|$)", error.diag.context or "")
+    if column:
+        wrapped.message = f"column {column[1]}: {wrapped.message}"
+    return wrapped
+
+
+def copy_line(context: str) -> int | None:
+    """Return the line in COPY's error context.
+
+    >>> copy_line('COPY stage_1a, line 3, column qty: "x"')
+    3
+    """
+    # Whatever language the server speaks, the line is the first number after the table's name.
+    match = re.search(r"^COPY [^,]+, \D*(\d+)", context, re.MULTILINE)
+    return int(match[1]) if match else None
+
+
+def place(text: str) -> Location:
+    """Return `file:line` as a location.
+
+    >>> place("users.csv:3"), place("row 7")
+    (Location(file='users.csv', line=3, column=0), Location(file='row 7', line=0, column=0))
+    """
+    file, colon, line = text.rpartition(":")
+    return Location(file, int(line)) if colon and line.isdigit() else Location(text)

@@ -1,0 +1,28 @@
+"""When a unit that met another transaction is tried again, and after how long.  Pure, but for the dice."""
+
+from __future__ import annotations
+
+import random
+
+FIRST_WAIT = 0.05
+LONGEST_WAIT = 2.0
+
+
+def wait(attempt: int, dice: random.Random) -> float:
+    """Return the seconds to wait before attempt number `attempt` + 1: doubling, with full jitter.
+
+    >>> wait(1, random.Random(0)) <= FIRST_WAIT
+    True
+    """
+    return dice.uniform(0, min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1)))
+
+
+def isolation(planned: str, attempt: int, retries: int) -> str:
+    """Return the isolation of an attempt: the last one of a REPEATABLE READ unit is READ COMMITTED.
+
+    >>> isolation("repeatable read", 1, 5), isolation("repeatable read", 6, 5)
+    ('repeatable read', 'read committed')
+    """
+    if planned == "repeatable read" and attempt > retries:
+        return "read committed"
+    return planned

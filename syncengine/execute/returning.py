@@ -1,0 +1,77 @@
+"""Write the rows of `returning` to a file that appears whole, and only after the commit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from syncengine.errors import SourceError
+from syncengine.model.plan import WriteFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingFile:
+    """A file written beside its place, waiting for the commit."""
+
+    temporary: Path
+    path: Path
+    rows: int
+
+    def publish(self) -> str:
+        os.replace(self.temporary, self.path)
+        return str(self.path)
+
+    def discard(self) -> None:
+        self.temporary.unlink(missing_ok=True)
+
+
+def write(step: WriteFile, connection: psycopg.Connection[TupleRow]) -> PendingFile:
+    """Write the query's rows as CSV with a header, or as JSON Lines; raises SourceError where it can't."""
+    path = Path(step.returning.path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                fill = _csv if step.returning.format == "csv" else _json_lines
+                rows = fill(step.sql, connection, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise SourceError(f"can't write {path}: {error.strerror}", hint="see `returning.to`") from error
+    return PendingFile(temporary=temporary, path=path, rows=rows)
+
+
+def _csv(query: str, connection: psycopg.Connection[TupleRow], file: BinaryIO) -> int:
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)".encode()) as stream:
+            for block in stream:
+                file.write(block)
+        return cursor.rowcount
+
+
+def _json_lines(query: str, connection: psycopg.Connection[TupleRow], file: BinaryIO) -> int:
+    rows = 0
+    statement = f"SELECT CAST(row_to_json(returned) AS text) FROM ({query}) AS returned".encode()
+    with connection.cursor() as cursor:
+        for (line,) in cursor.stream(statement):
+            file.write(str(line).encode() + b"\n")
+            rows += 1
+    return rows
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

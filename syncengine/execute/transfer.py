@@ -1,0 +1,171 @@
+"""Bring the source into a relation: one function per hand-over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from time import monotonic
+
+import psycopg
+from psycopg import RawCursor
+
+from syncengine.errors import BooksDoNotClose, Location, SourceError, SyncError
+from syncengine.execute.blame import blame
+from syncengine.execute.values import kind_of, to_text
+from syncengine.model.events import Emit, Progress
+from syncengine.model.facts import Handover
+from syncengine.model.plan import CopyIn, InsertRows, StagedColumn
+from syncengine.protocols import CsvBytes, CsvPart, RowStream, Source
+from syncengine.sql import staging
+
+# PostgreSQL numbers the parameters of a statement with 16 bits.
+MOST_PARAMETERS = 60_000
+PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """How many rows the source gave, how many the relation took, and the bytes read for them.
+
+    `kinds` are those of a typed source's values by staging column, if they were to be observed.
+    """
+
+    rows: int
+    taken: int
+    bytes: int
+    kinds: dict[str, frozenset[str]] | None = None
+
+
+class _Ticker:
+    """Emits Progress, but not more often than anyone can read."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._next = 0.0
+
+    def tell(self, rows: int | None, size: int) -> None:
+        now = monotonic()
+        if now >= self._next:
+            self._next = now + PROGRESS_SECONDS
+            self._emit(Progress(rows=rows, bytes=size))
+
+
+def copy(step: CopyIn, connection: psycopg.Connection[object], source: Source, emit: Emit) -> Sent:
+    """Carry out a CopyIn step; every row the source gives is counted against those the server took."""
+    with source.open(step.handover) as payload:
+        if isinstance(payload, CsvBytes):
+            sent = _copy_parts(step, connection, payload.parts, emit)
+        else:
+            sent = _copy_rows(step, connection, payload, emit)
+    if sent.taken != sent.rows and not step.may_drop_rows:
+        message = f"the source gave {sent.rows} rows, the server took {sent.taken}"
+        raise BooksDoNotClose(message, hint="nothing was published; please report this with the file")
+    return sent
+
+
+def _copy_parts(
+    step: CopyIn, connection: psycopg.Connection[object], parts: Iterable[CsvPart], emit: Emit
+) -> Sent:
+    rows = taken = size = 0
+    ticker = _Ticker(emit)
+    names = {column.field: column.column for column in step.columns}
+    for part in parts:
+        columns = [names[field] for field in part.fields]
+        statement = staging.copy_in((step.schema, step.table), columns, step.csv)
+        with connection.cursor() as cursor:
+            try:
+                with cursor.copy(statement) as stream:
+                    for block in part.blocks():
+                        stream.write(block)
+                        ticker.tell(None, size + part.bytes_read)
+            except psycopg.Error as error:
+                raise blame(error, part.locate, f"COPY {part.label}") from error
+            taken += cursor.rowcount
+        rows += part.records
+        size += part.bytes_read
+    return Sent(rows=rows, taken=taken, bytes=size)
+
+
+def _copy_rows(
+    step: CopyIn, connection: psycopg.Connection[object], stream: RowStream, emit: Emit
+) -> Sent:
+    columns = [column.column for column in step.columns]
+    statement = staging.copy_in((step.schema, step.table), columns, None)
+    ticker = _Ticker(emit)
+    kinds: dict[str, set[str]] | None = {name: set() for name in columns} if step.observes else None
+    rows = 0
+    with connection.cursor() as cursor:
+        try:
+            with cursor.copy(statement) as copy_stream:
+                for row in _texts(stream, step.columns, kinds):
+                    copy_stream.write_row(row)
+                    rows += 1
+                    if rows % 1000 == 0:
+                        ticker.tell(rows, stream.bytes_read)
+        except psycopg.Error as error:
+            raise blame(error, stream.locate, "COPY") from error
+        except UnicodeEncodeError as error:
+            raise _not_text(stream.locate(rows + 1)) from error
+        observed = None if kinds is None else {name: frozenset(kind) for name, kind in kinds.items()}
+        return Sent(rows=rows, taken=cursor.rowcount, bytes=stream.bytes_read, kinds=observed)
+
+
+def _not_text(where: str) -> SyncError:
+    file, _, line = where.rpartition(":")
+    location = Location(file, int(line)) if line.isdigit() else Location(where)
+    return SourceError("a lone surrogate is not a character and can't be stored", location=location)
+
+
+def _texts(
+    stream: RowStream, columns: Sequence[StagedColumn], kinds: dict[str, set[str]] | None = None
+) -> Iterator[list[str | None]]:
+    """Yield the staged columns of each row as text; note the kinds of their values if asked to."""
+    picks: list[tuple[int, Callable[[object], str | None]]] = [
+        (stream.fields.index(column.field), to_text(column.kind)) for column in columns
+    ]
+    for row in stream:
+        if kinds is not None:
+            for (place, _), noted in zip(picks, kinds.values(), strict=True):
+                if row[place] is not None:
+                    noted.add(kind_of(row[place]))
+        yield [convert(row[place]) for place, convert in picks]
+
+
+def insert(step: InsertRows, connection: psycopg.Connection[object], source: Source) -> Sent:
+    """Carry out an InsertRows step: as few statements as the number of parameters allows."""
+    rows = size = 0
+    batch = max(1, MOST_PARAMETERS // len(step.columns))
+    with source.open(Handover.ROWS) as stream:
+        assert not isinstance(stream, CsvBytes)
+        texts = _texts(stream, step.columns)
+        while some := list(islice(texts, batch)):
+            _insert(step, connection, some, lambda row, before=rows: stream.locate(before + row))
+            rows += len(some)
+        size = stream.bytes_read
+    return Sent(rows=rows, taken=rows, bytes=size)
+
+
+def _insert(
+    step: InsertRows,
+    connection: psycopg.Connection[object],
+    rows: Sequence[Sequence[str | None]],
+    locate: Callable[[int], str],
+) -> None:
+    """Send one multi-row INSERT; if it fails, find the row by sending them one at a time."""
+    try:
+        with connection.transaction():
+            _send(step, connection, rows)
+    except psycopg.Error as error:
+        if len(rows) > 1 and error.sqlstate and error.sqlstate[:2] in ("22", "23"):
+            for number, row in enumerate(rows, start=1):
+                _insert(step, connection, [row], lambda _, place=number: locate(place))
+        raise blame(error, lambda _: locate(1), "INSERT") from error
+
+
+def _send(step: InsertRows, connection: psycopg.Connection[object], rows: Sequence[Sequence[str | None]]) -> None:
+    statement = step.sql + staging.values(len(rows), len(step.columns)).as_string()
+    with RawCursor(connection) as cursor:
+        cursor.execute(statement.encode(), [value for row in rows for value in row])
+
+

@@ -1,0 +1,142 @@
+"""One spec of a call: make it ready, then carry it out, inferring types first where the target is to be created."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from syncengine.errors import SyncError
+from syncengine.execute.apply import Run
+from syncengine.execute.infer import infer
+from syncengine.model import events as ev
+from syncengine.model.plan import CopyIn, RunSql, Unit
+from syncengine.model.report import Report
+from syncengine.model.spec import Spec
+from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
+from syncengine.sql import names, staging, steps
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    from syncengine.spec.project import Project
+    from syncengine.targets import Targets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A spec with the project it belongs to, and the rows that a Python caller handed over instead of a source."""
+
+    spec: Spec
+    project: Project
+    rows: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A planned spec and the connection it runs on."""
+
+    prepared: Prepared
+    connection: psycopg.Connection[TupleRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A spec that could not be planned."""
+
+    spec: Spec
+    error: SyncError
+
+
+def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
+    """Plan a job against its database; without a `run` id only for showing."""
+    from syncengine.sources import IterableSource
+
+    spec = job.spec
+    source = open_source(spec) if job.rows is None else IterableSource(job.rows, expected=expected_fields(spec))
+    facts = source.describe()
+    choice, connection = targets.connect(spec, job.project)
+    prepared = prepare(spec, source, connection, target=choice.name, run=run or SHOWN_RUN, facts=facts)
+    return Ready(prepared=prepared, connection=connection)
+
+
+def carry_out(one: Ready | Failed, emit: ev.Emit) -> Report:
+    """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on."""
+    if isinstance(one, Failed):
+        return _not_started(one, emit)
+    plan = one.prepared.plan
+    run = Run(plan, one.connection, one.prepared.source, emit)
+    started = monotonic()
+    run.emit(
+        ev.SpecStarted(
+            name=plan.name,
+            mode=plan.mode,
+            strategy=plan.strategy,
+            target=plan.target,
+            connection=plan.connection,
+            rows=plan.rows,
+            bytes=plan.bytes,
+        )
+    )
+    try:
+        if one.prepared.untyped:
+            _infer_and_run(one, run)
+        else:
+            run.units(plan.units)
+    except SyncError as error:
+        run.emit(ev.SpecFailed(error=error))
+    run.emit(ev.SpecFinished(seconds=monotonic() - started))
+    return run.report
+
+
+def _not_started(one: Failed, emit: ev.Emit) -> Report:
+    report = Report()
+    for event in (
+        ev.SpecStarted(name=one.spec.name, mode=one.spec.mode, strategy="", target=str(one.spec.target)),
+        ev.SpecFailed(error=one.error),
+    ):
+        emit(event)
+        report = report.after(event)
+    return report
+
+
+def _infer_and_run(one: Ready, run: Run) -> None:
+    """Stage the source as text, infer the types from all of it, and go on with a plan that knows them."""
+    first = one.prepared
+    stage = (first.spec.ledger_schema, names.stage_name(first.task.run))
+    drop = RunSql(title=f"drop {'.'.join(stage)}", sql=steps.text(staging.drop(stage)))
+    tidy = Unit(name="tidy", steps=(drop,), always=True)
+    copied = tuple(
+        replace(step, observes=True) if isinstance(step, CopyIn) else step for step in steps.copied(first.task, stage)
+    )
+    run.units((Unit(name="read", steps=copied),))
+    try:
+        columns = {staged.column.field: staged.column.column for staged in first.task.stage}
+        types = infer(one.connection, stage, tuple(columns.values()), run.kinds)
+        by_column = {
+            loaded: types[column] for loaded, column in _direct(first).items() if loaded in first.untyped
+        }
+        second = prepare(
+            first.spec,
+            first.source,
+            one.connection,
+            target=first.plan.connection,
+            run=first.task.run,
+            inferred=by_column | {name: "text" for name in first.untyped if name not in by_column},
+            staged_rows=run.report.rows_read,
+            facts=first.facts,
+        )
+    except BaseException:
+        run.units((tidy,))
+        raise
+    run.follow(second.plan)
+
+
+def _direct(prepared: Prepared) -> dict[str, str]:
+    """Return the staging column of each loaded column that is a field as it was read."""
+    return {
+        column.name: column.value.columns[0].name
+        for column in prepared.task.loaded
+        if column.value is not None and column.value.text in prepared.facts.fields and len(column.value.columns) == 1
+    }

@@ -1,0 +1,99 @@
+"""Events -> structlog: console lines or JSON on standard error; the only importer of structlog."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, assert_never
+
+import structlog
+
+from syncengine.model import events as ev
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def configure(*, form: str, level: str) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger that writes `console` or `json` lines of at least this level to standard error."""
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if form == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=16, sort_keys=False)
+    logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _redacted,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+    )
+    return logger
+
+
+def _redacted(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Mask secrets in every text; the last step before a line is written."""
+    from syncengine.redact import redact
+
+    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str) -> ev.Emit:
+    """Return an Emit that writes one line an event, with the run's id, the spec and the step."""
+    spec = ""
+
+    def emit(event: ev.Event) -> None:
+        nonlocal spec
+        if isinstance(event, ev.SpecStarted):
+            spec = event.name
+        _write(logger.bind(run_id=run_id, spec=spec), event)
+
+    return emit
+
+
+def _write(log: Any, event: ev.Event) -> None:
+    match event:
+        case ev.SpecStarted():
+            log.info("spec started", mode=event.mode, strategy=event.strategy, target=event.target)
+        case ev.UnitStarted():
+            log.debug("unit started", unit=event.unit, attempt=event.attempt)
+        case ev.StepStarted():
+            log.debug("step started", unit=event.unit, step=event.step)
+        case ev.StepFinished():
+            log.info("step", unit=event.unit, step=event.step, rows=event.rows, seconds=round(event.seconds, 4))
+        case ev.RowsRead():
+            log.info("rows read", rows=event.rows, bytes=event.bytes)
+        case ev.RowsCounted():
+            log.debug("rows counted", counter=event.counter, rows=event.rows)
+        case ev.Classified():
+            log.info(
+                "classified",
+                insert=event.insert,
+                update=event.update,
+                unchanged=event.unchanged,
+                skipped=event.skipped,
+            )
+        case ev.UnitRolledBack():
+            log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)
+        case ev.UnitCommitted():
+            log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.FileWritten():
+            log.info("file written", path=event.path, rows=event.rows)
+        case ev.SpecFailed():
+            error = event.error
+            log.error("spec failed", code=error.code, message=error.message, location=str(error.location or ""))
+        case ev.SpecFinished():
+            log.info("spec finished", seconds=round(event.seconds, 4))
+        case ev.Progress():
+            log.debug("progress", rows=event.rows, bytes=event.bytes)
+        case _:
+            assert_never(event)
+
+
+def announcer(logger: structlog.typing.FilteringBoundLogger) -> Callable[[str, str, str | None], None]:
+    """Return a function that logs which database was chosen and how."""
+
+    def announce(name: str, place: str, note: str | None) -> None:
+        logger.info("target database", chosen_by=name, place=place, **({"note": note} if note else {}))
+
+    return announce

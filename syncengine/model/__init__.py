@@ -1,0 +1,1 @@
+"""The nouns: frozen values without IO, shared by every room."""

@@ -1,0 +1,128 @@
+"""Everything that can happen in a run, in the past tense."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from syncengine.errors import SyncError
+from syncengine.model.plan import Counter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecStarted:
+    """`connection` is how the target was chosen; `rows`, `bytes` are what the source is expected to hold, if known."""
+
+    name: str
+    mode: str
+    strategy: str
+    target: str
+    connection: str = ""
+    rows: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitStarted:
+    unit: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    unit: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far the reading has come: rows sent (None while only bytes are known) and bytes of the source."""
+
+    rows: int | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsRead:
+    """The source was read to its end."""
+
+    unit: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsCounted:
+    """Rows that were found to be in a class, or put there."""
+
+    unit: str
+    counter: Counter
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classified:
+    """The verdict on every staged row, before anything is written."""
+
+    unit: str
+    insert: int
+    update: int
+    unchanged: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """What was done, not that it stayed: only UnitCommitted says that."""
+
+    unit: str
+    step: str
+    rows: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRolledBack:
+    unit: str
+    reason: str
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitCommitted:
+    unit: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileWritten:
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFailed:
+    error: SyncError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFinished:
+    seconds: float
+
+
+Event = (
+    SpecStarted
+    | UnitStarted
+    | StepStarted
+    | Progress
+    | RowsRead
+    | RowsCounted
+    | Classified
+    | StepFinished
+    | UnitRolledBack
+    | UnitCommitted
+    | FileWritten
+    | SpecFailed
+    | SpecFinished
+)
+Emit = Callable[[Event], None]

@@ -1,0 +1,176 @@
+"""What was found out about a source, a table and a server before anything is decided."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+Relation = Literal["table", "partitioned", "view", "foreign", "other"]
+
+
+class Handover(enum.Flag):
+    """The forms in which a source lets data go."""
+
+    ROWS = enum.auto()
+    CSV_BYTES = enum.auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvFormat:
+    """The dialect of a CSV as COPY knows it; each mark is one ASCII character, `null` a text."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = '"'
+    null: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFacts:
+    """A source, looked at but not read.
+
+    `fields` keep the source's order; `named` is False where they are only numbered ("1", "2", …) and map by
+    position.  `rows` is exact if `exact`, else an estimate, None if nothing is known.  `texts` tells that the
+    fields are text whose types may be inferred; `reopenable` that the source can be read more than once.
+    """
+
+    label: str
+    fields: tuple[str, ...]
+    handovers: Handover
+    named: bool = True
+    rows: int | None = None
+    exact: bool = False
+    bytes: int | None = None
+    reopenable: bool = True
+    texts: bool = True
+    csv: CsvFormat | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnFacts:
+    """One column.  `type` carries its modifiers (`numeric(12,2)`), `base_type` does not (`numeric`); for a
+    domain `base_type` is that of its base, without modifiers.
+
+    `identity_equal` tells that the type's `=` holds only between values of the same image (SPEC.md §11, rule 2).
+    `equality` is the schema and name of the type's default btree `=` operator, None if it has none.
+    `collation` is the schema and name of a collation other than the type's own.
+    `kind` is what a structured Python value becomes: json, array or plain text.
+    `identity` is "" or always or default; `privileges` are the role's on this column.
+    """
+
+    name: str
+    type: str
+    base_type: str
+    not_null: bool = False
+    has_default: bool = False
+    generated: bool = False
+    identity: Literal["", "always", "default"] = ""
+    identity_equal: bool = False
+    equality: tuple[str, str] | None = ("pg_catalog", "=")
+    collation: tuple[str, str] | None = None
+    kind: Literal["plain", "json", "array"] = "plain"
+    privileges: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFacts:
+    """A unique or exclusion index.  `keys` are column names, or the text of an expression as the server deparses
+    it (`expressions` tells which), in index order without INCLUDE columns.  `equality` holds each key's
+    equality operator.  `predicate` is the deparsed WHERE of a partial index."""
+
+    name: str
+    keys: tuple[str, ...]
+    expressions: tuple[bool, ...] = ()
+    equality: tuple[tuple[str, str], ...] = ()
+    predicate: str | None = None
+    unique: bool = True
+    primary: bool = False
+    immediate: bool = True
+    valid: bool = True
+    nulls_not_distinct: bool = False
+    constraint: str | None = None
+    exclusion: bool = False
+
+    def __str__(self) -> str:
+        where = f" WHERE {self.predicate}" if self.predicate else ""
+        flags = [] if self.valid else ["invalid"]
+        flags += [] if self.immediate else ["deferrable"]
+        flags += ["NULLS NOT DISTINCT"] if self.nulls_not_distinct else []
+        return f"{self.name} ({', '.join(self.keys)}){where}" + (f" [{', '.join(flags)}]" if flags else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerFacts:
+    """A user trigger that is enabled; `events` of INSERT, UPDATE, DELETE, TRUNCATE."""
+
+    name: str
+    timing: Literal["BEFORE", "AFTER", "INSTEAD OF"]
+    events: tuple[str, ...]
+    row: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFacts:
+    """A target as the catalog shows it.  `exists` False: `create` will make it, and only the names are set.
+
+    `rows` is the server's estimate, None if it was never analysed.  `privileges` are the role's on the whole
+    table; `row_security` tells that policies apply to the role.  `insertable`, `updatable` speak of views and
+    foreign tables.  A missing table has the privilege CREATE if the role may make tables in its schema.
+    """
+
+    schema: str
+    name: str
+    exists: bool = True
+    relation: Relation = "table"
+    kind_text: str = "table"
+    columns: tuple[ColumnFacts, ...] = ()
+    indexes: tuple[IndexFacts, ...] = ()
+    triggers: tuple[TriggerFacts, ...] = ()
+    rules: tuple[str, ...] = ()
+    privileges: frozenset[str] = frozenset()
+    schema_exists: bool = True
+    schema_usage: bool = True
+    row_security: bool = False
+    rows: int | None = None
+    insertable: bool = True
+    updatable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+    def column(self, name: str) -> ColumnFacts | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+    def unfilled(self, loaded: Collection[str]) -> tuple[str, ...]:
+        """Return the NOT NULL columns that an insert of only the `loaded` ones would leave NULL."""
+        return tuple(
+            column.name
+            for column in self.columns
+            if column.not_null
+            and column.name not in loaded
+            and not (column.has_default or column.generated or column.identity)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """The server and what the role may do there.  `version` is server_version_num (180006).
+
+    `engine_schema` tells that the role can put staging tables there (it exists and is writable, or can be made).
+    `search_path` is the role's own, as `current_setting` gives it.
+    """
+
+    version: int
+    version_text: str
+    database: str
+    role: str
+    search_path: str = '"$user", public'
+    read_only: bool = False
+    in_recovery: bool = False
+    engine_schema: bool = True
+    engine_schema_exists: bool = False
+    temporary: bool = True
+    encoding: str = "UTF8"

@@ -1,0 +1,182 @@
+"""What will be done: units of steps, as plain data that prints, compares and travels.
+
+A plan names its connection and never holds a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from syncengine.errors import Location
+from syncengine.model.facts import CsvFormat, Handover
+from syncengine.model.spec import Returning
+
+Counter = Literal["inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined"]
+Failure = Literal["null-keys", "duplicate-keys", "ambiguous-key"]
+Isolation = Literal["read committed", "repeatable read"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedColumn:
+    """Where a field of the source goes; `kind` is that of the receiving column (facts.ColumnFacts.kind)."""
+
+    field: str
+    column: str
+    kind: Literal["plain", "json", "array"] = "plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSql:
+    """One statement; the rows it affects count as `counts`.
+
+    `own_path`: it can fire triggers, defaults and checks, so it runs under the role's own search_path
+    (SPEC.md §11, rule 14); all other statements run under the pinned one.  `last_resort`: it runs only in a
+    unit's final, READ COMMITTED attempt.
+    """
+
+    title: str
+    sql: str
+    counts: Counter | None = None
+    own_path: bool = False
+    last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyIn:
+    """COPY the source into a table; `sql` is the statement for the fields in the described order.
+
+    `may_drop_rows`: a trigger may keep rows out, so that the server takes fewer than the source gives.  `observes`:
+    the kinds of a typed source's values are noted, for inference.
+    """
+
+    title: str
+    sql: str
+    schema: str
+    table: str
+    columns: tuple[StagedColumn, ...]
+    handover: Handover
+    csv: CsvFormat | None = None
+    counts: Counter | None = None
+    own_path: bool = False
+    may_drop_rows: bool = False
+    observes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InsertRows:
+    """Send the source as multi-row INSERTs; `sql` is the statement up to VALUES."""
+
+    title: str
+    sql: str
+    columns: tuple[StagedColumn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A query that must return no row.  Its rows are (description, how many) samples of what is wrong."""
+
+    title: str
+    sql: str
+    failure: Failure
+    message: str
+    hint: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classify:
+    """A query returning one row of counts: (insert, update, unchanged, skipped)."""
+
+    title: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFile:
+    """Write the rows of a query to a file, which appears under its name once the unit has committed."""
+
+    title: str
+    sql: str
+    returning: Returning
+
+
+Step = RunSql | CopyIn | InsertRows | Check | Classify | WriteFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """Steps that commit together.
+
+    A unit that met another transaction (40001, 40P01) is repeated; the final attempt is READ COMMITTED (SPEC.md
+    §11, rule 3).  `publishes`: the books must close before it commits.  `always`: it runs even when an earlier
+    unit failed.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    isolation: Isolation = "read committed"
+    publishes: bool = False
+    always: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A strategy can do it; `cost` counts rows moved plus row versions written."""
+
+    strategy: str
+    cost: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """A strategy cannot do it, and why."""
+
+    strategy: str
+    reason: str
+
+
+Verdict = Fit | Misfit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that one spec will do, and why.  `checks` are what was verified at plan time, in words."""
+
+    name: str
+    mode: str
+    strategy: str
+    source: str
+    target: str
+    connection: str
+    cost: int
+    reasons: tuple[str, ...]
+    refused: tuple[Misfit, ...]
+    alternatives: tuple[Fit, ...]
+    checks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    units: tuple[Unit, ...]
+    search_path: str
+    settings: tuple[tuple[str, str], ...] = ()
+    retries: int = 5
+    rows: int | None = None
+    bytes: int | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(step for unit in self.units for step in unit.steps)
+
+    def explain(self, *, sql: bool = False) -> str:
+        """Return what the plan does and why, for people."""
+        from syncengine.model.explain import explain
+
+        return explain(self, sql=sql)
+
+    def to_json(self) -> str:
+        """Return the plan as a JSON document of SPEC.md §6's shape, one spec long."""
+        import json
+
+        from syncengine.model.explain import FORMAT, document
+
+        return json.dumps({"format": FORMAT, "ok": True, "specs": [document(self)]}, indent=2, ensure_ascii=False)

@@ -1,0 +1,163 @@
+"""What a run did: a pure fold over its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from syncengine.errors import SyncError
+from syncengine.model import events as ev
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """The books of one unit, or of all committed ones.  `written` tells which planned classes came true.
+
+    Planned writes that did not happen (a BEFORE trigger returned NULL, another writer was there first) are
+    skipped: SPEC.md §11, rules 3 and 4.
+    """
+
+    rows_read: int = 0
+    bytes_read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    planned: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in _COUNTS})
+
+    def settled(self) -> Counts:
+        """Return the books with planned but unwritten rows counted as skipped."""
+        missing = self.planned - self.inserted - self.updated
+        return replace(self, skipped=self.skipped + missing, planned=0)
+
+    @property
+    def closed(self) -> bool:
+        """Tell whether rows_read = inserted + updated + unchanged + skipped + duplicates + quarantined."""
+        classes = self.inserted + self.updated + self.unchanged
+        return self.rows_read == classes + self.skipped + self.duplicates + self.quarantined
+
+
+_COUNTS = tuple(Counts.__dataclass_fields__)
+# The counters of SPEC.md §6, in its order.
+COUNTERS = ("rows_read", "inserted", "updated", "unchanged", "skipped", "deleted", "quarantined", "duplicates")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One spec's run.  Counters hold committed work only; `seconds` is wall time."""
+
+    name: str = ""
+    mode: str = ""
+    strategy: str = ""
+    target: str = ""
+    connection: str = ""
+    counts: Counts = Counts()
+    deleted: int = 0
+    seconds: float = 0.0
+    resumed: bool = False
+    error: SyncError | None = None
+    files: tuple[str, ...] = ()
+    retries: int = 0
+    pending: Counts = field(default=Counts(), repr=False)
+
+    @classmethod
+    def of(cls, events: Iterable[ev.Event]) -> Report:
+        report = cls()
+        for event in events:
+            report = report.after(event)
+        return report
+
+    def after(self, event: ev.Event) -> Report:
+        """Return the report once `event` has happened."""
+        match event:
+            case ev.SpecStarted():
+                return Report(
+                    name=event.name,
+                    mode=event.mode,
+                    strategy=event.strategy,
+                    target=event.target,
+                    connection=event.connection,
+                )
+            case ev.UnitStarted():
+                return replace(self, pending=Counts())
+            case ev.RowsRead():
+                return self._add(Counts(rows_read=event.rows, bytes_read=event.bytes))
+            case ev.RowsCounted():
+                return self._add(Counts(**{event.counter: event.rows}))
+            case ev.Classified():
+                return self._add(
+                    Counts(
+                        unchanged=event.unchanged,
+                        skipped=event.skipped,
+                        planned=event.insert + event.update,
+                    )
+                )
+            case ev.UnitRolledBack():
+                retries = self.retries + (event.retry_in is not None)
+                return replace(self, pending=Counts(), retries=retries)
+            case ev.UnitCommitted():
+                return replace(self, counts=self.books, pending=Counts())
+            case ev.FileWritten():
+                return replace(self, files=(*self.files, event.path))
+            case ev.SpecFailed():
+                return replace(self, error=event.error, pending=Counts())
+            case ev.SpecFinished():
+                return replace(self, seconds=event.seconds)
+            case ev.StepStarted() | ev.StepFinished() | ev.Progress():
+                return self
+            case _:
+                assert_never(event)
+
+    def _add(self, counts: Counts) -> Report:
+        return replace(self, pending=self.pending + counts)
+
+    @property
+    def books(self) -> Counts:
+        """Return the books as they would be if the current unit committed now."""
+        return self.counts + self.pending.settled()
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+    @property
+    def exit_code(self) -> int:
+        return self.error.exit_code if self.error else 0
+
+    @property
+    def rows_read(self) -> int:
+        return self.counts.rows_read
+
+    @property
+    def bytes_read(self) -> int:
+        return self.counts.bytes_read
+
+    @property
+    def inserted(self) -> int:
+        return self.counts.inserted
+
+    @property
+    def updated(self) -> int:
+        return self.counts.updated
+
+    @property
+    def unchanged(self) -> int:
+        return self.counts.unchanged
+
+    @property
+    def skipped(self) -> int:
+        return self.counts.skipped
+
+    @property
+    def duplicates(self) -> int:
+        return self.counts.duplicates
+
+    @property
+    def quarantined(self) -> int:
+        return self.counts.quarantined

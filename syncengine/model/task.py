@@ -1,0 +1,110 @@
+"""One spec with all names found: what the modes and strategies turn into statements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from syncengine.model.facts import IndexFacts, ServerFacts, SourceFacts, TableFacts
+from syncengine.model.plan import StagedColumn
+from syncengine.model.spec import Expression, Spec
+
+QualifiedName = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """One column of the staging table."""
+
+    column: StagedColumn
+    type: str
+    collation: QualifiedName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """One target column that the source loads.
+
+    `value` is an expression over `source` (the staging table), None where the staging column has the same name
+    and type.  `type` has its modifiers, `base_type` has none.  `stable`: the value depends on the run's time.
+    """
+
+    name: str
+    type: str
+    base_type: str
+    identity_equal: bool
+    collation: QualifiedName | None = None
+    value: Expression | None = None
+    stable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One part of the conflict target: a column, or an expression over unqualified columns.
+
+    `equality` is the operator of the arbiter index, else of the type.  `nullable`: NULLs meet each other here
+    (`null_keys: match`).
+    """
+
+    text: str
+    column: str | None
+    expression: Expression | None
+    equality: QualifiedName = ("pg_catalog", "=")
+    match_nulls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One column that an update sets; without an expression, to the incoming value.
+
+    `compared`: it decides whether a row changes (SPEC.md §11, rule 2).
+    """
+
+    column: str
+    type: str
+    base_type: str
+    identity_equal: bool
+    expression: Expression | None = None
+    compared: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """`relation` is what the mode reads: columns named as in the target, one row per source row.
+
+    `stage` lists the staging columns; `converts` tells that they differ from the loaded columns, so that a second
+    relation with the target's columns is made of them.  `compared` are the (column, identity_equal) pairs `table` already holds the columns that `create` will make; `infers` tells that
+    their types are yet to be inferred from the staged source.
+    """
+
+    spec: Spec
+    source: SourceFacts
+    table: TableFacts
+    server: ServerFacts
+    run: str
+    stage: tuple[Staged, ...]
+    loaded: tuple[Loaded, ...]
+    keys: tuple[Key, ...] = ()
+    arbiter: IndexFacts | None = None
+    assignments: tuple[Assignment, ...] = ()
+    null_keys: Literal["error", "insert", "match"] = "error"
+    relation: QualifiedName = ("pg_temp", "stage")
+    staged_rows: int | None = None
+    infers: bool = False
+
+    @property
+    def target(self) -> QualifiedName:
+        return self.table.schema, self.table.name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the loaded columns' names in order."""
+        return tuple(column.name for column in self.loaded)
+
+    @property
+    def converts(self) -> bool:
+        return any(column.value is not None for column in self.loaded)
+
+    @property
+    def rows(self) -> int | None:
+        return self.staged_rows if self.staged_rows is not None else self.source.rows

@@ -1,0 +1,117 @@
+"""Task + strategies -> Plan: judge, choose, explain.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from syncengine.errors import NoStrategyFits
+from syncengine.model.plan import Fit, Misfit, Plan, Verdict
+from syncengine.model.task import Task
+from syncengine.protocols import Mode, Strategy
+
+# What the join of the classification may use of the server's memory, a hash table at a time.
+WORK_MEM = "128MB"
+
+
+def choose(task: Task, strategies: Sequence[Strategy]) -> tuple[Fit, tuple[Verdict, ...]]:
+    """Return the cheapest fit, or the one that `execution.method` asks for, and every verdict."""
+    verdicts = tuple(strategy.judge(task) for strategy in strategies)
+    method = task.spec.execution.method
+    fits = [verdict for verdict in verdicts if isinstance(verdict, Fit)]
+    if method != "auto":
+        fits = [verdict for verdict in fits if verdict.strategy == method]
+    if not fits:
+        raise _nothing_fits(task, method, verdicts)
+    return min(fits, key=lambda fit: (fit.cost, fit.strategy)), verdicts
+
+
+def _nothing_fits(task: Task, method: str, verdicts: Sequence[Verdict]) -> NoStrategyFits:
+    refused = [verdict for verdict in verdicts if isinstance(verdict, Misfit)]
+    if method != "auto":
+        refused = [verdict for verdict in refused if verdict.strategy == method]
+        return NoStrategyFits(
+            f"strategy {method} can't do it: {refused[0].reason}",
+            hint="leave `execution.method` out, and the planner picks one that can",
+            location=task.spec.mark("/execution/method"),
+        )
+    detail = "; ".join(f"{verdict.strategy}: {verdict.reason}" for verdict in refused)
+    return NoStrategyFits("no strategy can do it", detail=detail, location=task.spec.mark("/target"))
+
+
+def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: str) -> Plan:
+    """Return all that will be done, and why."""
+    fit, verdicts = choose(task, strategies)
+    strategy = next(strategy for strategy in strategies if strategy.name == fit.strategy)
+    others = (v for v in verdicts if isinstance(v, Fit) and v.strategy != fit.strategy)
+    return Plan(
+        name=task.spec.name,
+        mode=task.spec.mode,
+        strategy=fit.strategy,
+        source=task.source.label,
+        target=str(task.table),
+        connection=connection,
+        cost=fit.cost,
+        reasons=(*_arbiter(task), *fit.reasons, *task.source.notes),
+        refused=tuple(verdict for verdict in verdicts if isinstance(verdict, Misfit)),
+        alternatives=tuple(others),
+        checks=tuple(_checks(task)),
+        warnings=tuple(_warnings(task)),
+        units=strategy.units(task, mode),
+        search_path=task.server.search_path,
+        settings=_settings(task),
+        retries=task.spec.execution.retries,
+        rows=task.source.rows,
+        bytes=task.source.bytes,
+    )
+
+
+def _arbiter(task: Task) -> tuple[str, ...]:
+    if task.arbiter is None:
+        return ()
+    keys = ", ".join(key.text for key in task.keys)
+    return (f"{keys} is covered by {task.arbiter.name}",)
+
+
+def _settings(task: Task) -> tuple[tuple[str, str], ...]:
+    """Return what is set for each transaction; nothing outlives it, so poolers may share the connection."""
+    execution = task.spec.execution
+    return (
+        ("TimeZone", "UTC"),
+        ("DateStyle", "ISO"),
+        ("IntervalStyle", "postgres"),
+        ("row_security", "off"),
+        ("lock_timeout", execution.lock_timeout),
+        ("statement_timeout", execution.statement_timeout or "0"),
+        ("work_mem", WORK_MEM),
+    )
+
+
+def _checks(task: Task) -> Iterator[str]:
+    """Yield what was verified at plan time, in words."""
+    if not task.table.exists:
+        yield f"{task.table} does not exist and will be created"
+    else:
+        yield f"{task.table} is a {task.table.kind_text} with {len(task.table.columns)} columns"
+    yield f"{len(task.loaded)} columns are loaded: {', '.join(task.columns)}"
+    if task.arbiter is not None:
+        yield f"conflicts are arbitrated by {task.arbiter}"
+    for index in task.table.indexes:
+        if task.arbiter is not None and index.name != task.arbiter.name and index.unique:
+            yield f"{index} may refuse a row as well"
+    yield f"{task.server.role} has the rights it needs"
+
+
+def _warnings(task: Task) -> Iterator[str]:
+    for trigger in task.table.triggers:
+        events = {"INSERT", "UPDATE"} & set(trigger.events)
+        if trigger.timing == "BEFORE" and trigger.row and events:
+            yield (
+                f"trigger {trigger.name} runs before {' and '.join(sorted(events))}: it may change rows, which then"
+                " differ again in the next run; a row it drops counts as skipped"
+            )
+    if task.spec.mode in ("upsert", "ignore"):
+        for name in task.table.unfilled(task.columns):
+            yield f"column {name} is NOT NULL without a default and not loaded: a new key will fail"
+    for item in task.assignments:
+        if item.expression is not None and item.expression.reads("target") and item.compared:
+            yield f"{item.column} is computed from the stored row: a second run computes it again"

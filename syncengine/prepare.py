@@ -1,0 +1,142 @@
+"""Gather the facts of a spec, resolve it and plan it: spec + connection -> Plan.  Reads, never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from syncengine import catalog, planner, registry
+from syncengine.arbiter import pick_inferred
+from syncengine.errors import Location, SpecErrors
+from syncengine.model.facts import ColumnFacts, IndexFacts, SourceFacts, TableFacts
+from syncengine.model.plan import Plan
+from syncengine.model.spec import Expression, Spec
+from syncengine.model.task import Key, Task
+from syncengine.protocols import Source, Whereabouts
+from syncengine.resolve import resolve
+from syncengine.resolve.columns import undeclared
+from syncengine.spec.expressions import parse
+from syncengine.sql import probes
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
+# A plan that is only shown names its staging table so; a run puts its own id there.
+SHOWN_RUN = "run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A plan with what it takes to carry it out.  `untyped` are the columns of a target to be created whose types
+    are yet to be inferred from the source; until then the plan takes them for text."""
+
+    spec: Spec
+    source: Source
+    facts: SourceFacts
+    task: Task
+    plan: Plan
+    untyped: tuple[str, ...] = ()
+
+
+def open_source(spec: Spec) -> Source:
+    """Return the source that a spec names."""
+    where = Whereabouts(folder=spec.folder, roots=spec.roots, expected=expected_fields(spec))
+    return registry.source(spec.source.type).open_source(spec.source, where)
+
+
+def expected_fields(spec: Spec) -> tuple[str, ...]:
+    """Return the fields that a spec names itself."""
+    fields = [item.field or item.column for item in spec.columns if item.expression is None]
+    return tuple(dict.fromkeys(fields))
+
+
+def prepare(
+    spec: Spec,
+    source: Source,
+    connection: psycopg.Connection[TupleRow],
+    *,
+    target: str,
+    run: str = SHOWN_RUN,
+    inferred: Mapping[str, str] | None = None,
+    staged_rows: int | None = None,
+    facts: SourceFacts | None = None,
+) -> Prepared:
+    """Plan a spec; raises SyncError with everything that stands against it.
+
+    `inferred` and `staged_rows` speak of a source that is in the staging table already, as text; `facts` saves
+    describing the source again.
+    """
+    facts = facts or source.describe()
+    table = catalog.table_facts(connection, spec.target.schema, spec.target.table)
+    declared = _declared(spec, connection, inferred or {})
+    mode = registry.mode(spec.mode)
+    task = resolve(
+        spec,
+        facts,
+        table,
+        catalog.server_facts(connection, engine_schema=spec.ledger_schema),
+        mode=mode,
+        run=run,
+        declared=declared,
+        unstable=_unstable(spec, connection),
+        staged_rows=staged_rows,
+        parse=_parse_index,
+        infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
+    )
+    _check_expressions(task, connection)
+    plan = planner.plan(task, mode, registry.strategies(), connection=target)
+    untyped = undeclared(task, declared)
+    if untyped:
+        note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
+        plan = replace(plan, warnings=(*plan.warnings, note))
+    return Prepared(spec=spec, source=source, facts=facts, task=task, plan=plan, untyped=untyped)
+
+
+def _declared(
+    spec: Spec, connection: psycopg.Connection[TupleRow], inferred: Mapping[str, str]
+) -> dict[str, ColumnFacts]:
+    texts = {**inferred, **{item.column: item.type for item in spec.columns if item.type is not None}}
+    return catalog.types(connection, texts) if texts else {}
+
+
+def _unstable(spec: Spec, connection: psycopg.Connection[TupleRow]) -> frozenset[str]:
+    """Return the functions that project files allow and that are not immutable."""
+    values = [item.expression for item in spec.columns] + [
+        item.expression for item in spec.update_columns if hasattr(item, "expression")
+    ]
+    names = sorted({name for value in values if value is not None for name in value.functions})
+    if not names:
+        return frozenset()
+    found = catalog.function_volatility(connection, names)
+    return frozenset(name for name, volatility in found.items() if volatility != "immutable")
+
+
+def _parse_index(text: str) -> Expression:
+    """Parse the key of an index, as the server deparses it."""
+    return parse(text, location=Location("the index's definition"), allowed=frozenset(), allow_functions=frozenset())
+
+
+def _inferred_arbiter(
+    spec: Spec, table: TableFacts, keys: tuple[Key, ...], connection: psycopg.Connection[TupleRow]
+) -> IndexFacts | None:
+    """Ask the server which index it would take, for keys that only it can match."""
+    if table.relation not in ("table", "partitioned", "view"):
+        return None
+    names = catalog.server_arbiter(connection, probes.arbiter((table.schema, table.name), keys, spec.conflict_where))
+    if not names:
+        return None
+    if table.relation == "view":
+        return IndexFacts(name=names[0], keys=tuple(key.text for key in keys))
+    return pick_inferred(names, table.indexes)
+
+
+def _check_expressions(task: Task, connection: psycopg.Connection[TupleRow]) -> None:
+    found = [
+        (value.location or task.spec.mark(pointer), value.text, statement)
+        for pointer, value, statement in probes.of_task(task)
+    ]
+    problems = catalog.check_expressions(connection, found)
+    if problems:
+        raise SpecErrors(problems)

@@ -1,0 +1,129 @@
+"""The doors: what a source, a mode, a strategy and a view must offer.  Read this file to extend anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import ClassVar, Protocol
+
+from syncengine.errors import SyncError
+from syncengine.model.facts import Handover, SourceFacts
+from syncengine.model.plan import Plan, Step, Unit, Verdict
+from syncengine.model.report import Report
+from syncengine.model.spec import SourceSpec, Spec
+from syncengine.model.task import Task
+
+
+class CsvPart(Protocol):
+    """One file of a CSV source: UTF-8 blocks that COPY can take as they are, without BOM and header.
+
+    Reading `blocks` moves `bytes_read` (bytes of the file, compressed ones where it is) and `records` (complete
+    records framed so far).  Blocks end at line ends or anywhere; lines are LF.
+    """
+
+    label: str
+    fields: tuple[str, ...]
+    bytes_read: int
+    records: int
+
+    def blocks(self) -> Iterator[bytes]: ...
+
+    def locate(self, line: int) -> str:
+        """Return `file:line` of the record whose last line COPY counted as `line` of this part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvBytes:
+    """Hand-over CSV_BYTES; each part is its own COPY, with its own order of fields."""
+
+    parts: Iterable[CsvPart]
+
+
+class RowStream(Protocol):
+    """Hand-over ROWS: tuples of Python values in the order of `fields`, those of SourceFacts; None is NULL."""
+
+    fields: tuple[str, ...]
+    bytes_read: int
+
+    def __iter__(self) -> Iterator[tuple[object, ...]]: ...
+
+    def locate(self, row: int) -> str:
+        """Return where the row number `row` (from 1) stands, such as `users.jsonl:17`."""
+        ...
+
+
+Payload = CsvBytes | RowStream
+
+
+class Source(Protocol):
+    """Somewhere rows come from.  Describing is cheap; opening reads the rows once, in bounded memory.
+
+    Both raise SourceError.
+    """
+
+    def describe(self) -> SourceFacts: ...
+
+    def open(self, handover: Handover) -> AbstractContextManager[Payload]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """What a source may know of its spec: the folder paths are relative to, and the folders it may read.
+
+    `expected` are the fields that the spec names, which a source without a header counts among its own.
+    """
+
+    folder: str
+    roots: tuple[str, ...]
+    expected: tuple[str, ...] = ()
+
+
+class SourcePlugin(Protocol):
+    """A source type.  `options` is the JSON Schema of its keys beside `type`; `extensions` (without the dot) and
+    `schemes` (`https`) let a plain string choose it."""
+
+    name: ClassVar[str]
+    extensions: ClassVar[tuple[str, ...]]
+    schemes: ClassVar[tuple[str, ...]]
+    options: ClassVar[Mapping[str, object]]
+
+    def open_source(self, spec: SourceSpec, where: Whereabouts) -> Source: ...
+
+
+class Mode(Protocol):
+    """What must hold at the end, as statements over the staged relation.  Pure."""
+
+    name: ClassVar[str]
+    needs_keys: ClassVar[bool]
+    needs_arbiter: ClassVar[bool]
+    privileges: ClassVar[tuple[str, ...]]
+
+    def publish(self, task: Task) -> tuple[Step, ...]:
+        """Return the steps from the relation `task.staged` to the target: classify, apply, return rows."""
+        ...
+
+
+class Strategy(Protocol):
+    """How the rows get there.  Pure: it asks the mode for SQL and never sees a connection."""
+
+    name: ClassVar[str]
+
+    def judge(self, task: Task) -> Verdict: ...
+
+    def units(self, task: Task, mode: Mode) -> tuple[Unit, ...]: ...
+
+
+class View(Protocol):
+    """Plans and reports for people or machines; each method returns the whole text."""
+
+    name: ClassVar[str]
+
+    def plans(self, plans: Iterable[Plan], failures: Iterable[tuple[str, SyncError]], *, sql: bool) -> str: ...
+
+    def reports(self, run_id: str, reports: Iterable[Report]) -> str: ...
+
+    def problems(self, run_id: str, error: SyncError) -> str: ...
+
+    def valid(self, specs: Iterable[Spec]) -> str: ...

@@ -1,0 +1,57 @@
+"""Keep secrets out of every text that leaves the process.
+
+Values from `${file:…}`, `${secret:NAME}` and passwords in URLs are registered when they are read; whoever
+writes a log line, an error, a plan or a report passes its text through `redact`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from urllib.parse import quote, unquote
+
+MASK = "***"
+# Shorter texts occur everywhere, and masking them would say more than it hides.
+_SHORTEST = 4
+_secrets: set[str] = set()
+_URL_PASSWORD = re.compile(r"(?P<user>[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*):(?P<password>[^\s/?#]*)@")
+_NAMED_PASSWORD = re.compile(
+    r"(?P<name>\b(?:password|passwd|pwd|sslpassword)\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'|[^\s&'\"]+)",
+    re.IGNORECASE,
+)
+
+
+def remember(secret: str) -> None:
+    """Have `redact` mask this text from now on, also percent-encoded and each of its lines."""
+    for text in (secret, *secret.splitlines()):
+        found = {text.strip(), quote(text.strip(), safe=""), unquote(text.strip())}
+        _secrets.update(form for form in found if len(form) >= _SHORTEST)
+    _pattern.cache_clear()
+
+
+def remember_passwords(text: str) -> None:
+    """Have `redact` mask the passwords that stand in URLs or conninfo strings in `text`."""
+    for secret in passwords(text):
+        remember(secret)
+
+
+def passwords(text: str) -> tuple[str, ...]:
+    """Return the passwords in URLs and conninfo strings in `text`, as written but without quotes."""
+    found = [*_URL_PASSWORD.finditer(text), *_NAMED_PASSWORD.finditer(text)]
+    return tuple(match["password"].strip("'") for match in found if match["password"].strip("'"))
+
+
+def redact(text: str) -> str:
+    """Return `text` with registered secrets, URL passwords and `password=…` masked by `***`."""
+    pattern = _pattern()
+    masked = pattern.sub(MASK, text) if pattern else text
+    masked = _URL_PASSWORD.sub(lambda match: f"{match['user']}:{MASK}@", masked)
+    return _NAMED_PASSWORD.sub(lambda match: f"{match['name']}{MASK}", masked)
+
+
+@lru_cache(maxsize=1)
+def _pattern() -> re.Pattern[str] | None:
+    if not _secrets:
+        return None
+    # The longest first: one secret may hold another.
+    return re.compile("|".join(re.escape(secret) for secret in sorted(_secrets, key=lambda s: (-len(s), s))))

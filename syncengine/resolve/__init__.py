@@ -1,0 +1,83 @@
+"""Find every name of a spec in the facts: Spec + facts -> Task.  Pure; all problems are raised at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from syncengine.errors import Location, SpecErrors, SyncError
+from syncengine.model.facts import ColumnFacts, IndexFacts, ServerFacts, SourceFacts, TableFacts
+from syncengine.model.spec import Expression, Spec
+from syncengine.model.task import Key, Task
+from syncengine.protocols import Mode
+from syncengine.resolve.columns import map_columns, undeclared
+from syncengine.resolve.fitness import misfits, missing_rights
+from syncengine.resolve.keys import find_keys
+from syncengine.resolve.updates import find_assignments, spell_names
+
+Parse = Callable[[str], Expression]
+InferArbiter = Callable[[tuple[Key, ...]], IndexFacts | None]
+
+
+def resolve(
+    spec: Spec,
+    source: SourceFacts,
+    table: TableFacts,
+    server: ServerFacts,
+    *,
+    mode: Mode,
+    run: str,
+    declared: Mapping[str, ColumnFacts],
+    unstable: frozenset[str] = frozenset(),
+    staged_rows: int | None = None,
+    parse: Parse,
+    infer_arbiter: InferArbiter,
+) -> Task:
+    """Return the task, or raise SpecErrors with everything that stands against it.
+
+    `declared` holds the types of the spec's `columns` entries, and for a target that is to be created those of its
+    other columns; `unstable` the allowed functions that are not immutable; `staged_rows` tells that the source
+    is in the staging table already, as text.  `parse` reads an index's expression, `infer_arbiter` asks the server
+    about keys that no index matches by name.
+    """
+    problems: list[SyncError] = [*misfits(spec, table, server)]
+    if not problems:
+        columns = map_columns(spec, source, table, declared, unstable, staged=staged_rows is not None)
+        infers = staged_rows is None and bool(undeclared(columns, declared))
+        if infers:
+            columns = map_columns(spec, source, table, declared, unstable, staged=True)
+        problems += columns.problems
+    if problems:
+        raise SpecErrors(in_order(problems))
+    keys = find_keys(spec, columns.table, columns.loaded, mode, parse, infer_arbiter)
+    updates = find_assignments(spec, columns.table, columns.loaded, keys.keys, mode)
+    spelt = spell_names(spec, columns.table, columns.loaded)
+    problems = [*keys.problems, *updates.problems, *spelt.problems]
+    task = Task(
+        spec=spelt.spec,
+        source=source,
+        table=columns.table,
+        server=server,
+        run=run,
+        stage=columns.stage,
+        loaded=columns.loaded,
+        keys=keys.keys,
+        arbiter=keys.arbiter,
+        assignments=updates.assignments,
+        null_keys=keys.null_keys,
+        staged_rows=staged_rows,
+        infers=infers,
+    )
+    problems += missing_rights(task, mode)
+    if problems:
+        raise SpecErrors(in_order(problems))
+    return task
+
+
+def in_order(problems: list[SyncError]) -> list[SyncError]:
+    """Return the problems by their place in the file."""
+
+    def place(error: SyncError) -> tuple[str, int, int]:
+        where = error.location or Location("")
+        return where.file, where.line, where.column
+
+    return sorted(problems, key=place)

@@ -1,0 +1,282 @@
+"""Which field goes to which column, how each is staged, and what is computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from syncengine.errors import SpecError, SyncError, TargetError
+from syncengine.model.facts import ColumnFacts, Handover, SourceFacts, TableFacts
+from syncengine.model.plan import StagedColumn
+from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Spec
+from syncengine.model.task import Loaded, Staged, Task
+from syncengine.resolve.lookup import did_you_mean, find
+from syncengine.sql.names import MAX_BYTES, fit
+
+TEXT = ColumnFacts(name="", type="text", base_type="text", identity_equal=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """One column to load, from a field or an expression; `read_as` is the type its text is read as."""
+
+    facts: ColumnFacts
+    field: str | None = None
+    expression: Expression | None = None
+    read_as: ColumnFacts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """`table` also holds the columns that `create` will make."""
+
+    table: TableFacts
+    stage: tuple[Staged, ...] = ()
+    loaded: tuple[Loaded, ...] = ()
+    problems: tuple[SyncError, ...] = ()
+
+
+@dataclass
+class _Mapping:
+    """The mapping while it is being made; filled by the functions below, in order."""
+
+    spec: Spec
+    source: SourceFacts
+    table: TableFacts
+    declared: Mapping[str, ColumnFacts]
+    mapped: dict[str, Mapped] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    problems: list[SyncError] = field(default_factory=list)
+
+    def complain(self, pointer: str, message: str, hint: str | None = None, detail: str | None = None) -> None:
+        location = self.spec.mark(pointer)
+        self.problems.append(SpecError(message, detail=detail, hint=hint, location=location))
+
+
+def map_columns(
+    spec: Spec,
+    source: SourceFacts,
+    table: TableFacts,
+    declared: Mapping[str, ColumnFacts],
+    unstable: frozenset[str],
+    *,
+    staged: bool,
+) -> Columns:
+    """Map the source's fields to the target's columns (SPEC.md §4).
+
+    `staged`: the fields are in a staging table already, all as text.
+    """
+    work = _Mapping(spec=spec, source=source, table=table, declared=declared)
+    for item in spec.columns:
+        _map_declared(work, item)
+    _map_by_name(work)
+    _check_loadable(work)
+    if work.problems:
+        return Columns(table=table, problems=tuple(work.problems))
+    mapped = tuple(work.mapped.values())
+    if not table.exists:
+        table = replace(table, columns=tuple(item.facts for item in mapped))
+    stage, names, plain = _stage(work, mapped, staged)
+    loaded = tuple(_loaded(item, names, plain, unstable) for item in mapped)
+    return Columns(table=table, stage=stage, loaded=loaded)
+
+
+def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
+    """Map one entry of the spec's `columns`."""
+    pointer = f"/columns/{item.column}"
+    facts = _column(work, item.column)
+    if facts is None:
+        names = [column.name for column in work.table.columns]
+        work.complain(pointer, f"{work.table} has no column {item.column!r}", did_you_mean(item.column, names))
+        return
+    read_as = work.declared.get(item.column) if item.type is not None else None
+    if item.expression is not None:
+        value = _source_columns(work, item.expression, pointer)
+        work.mapped[facts.name] = Mapped(facts=facts, expression=value, read_as=read_as)
+        return
+    name = item.field if item.field is not None else item.column
+    found = find(name, work.source.fields)
+    if found is None:
+        work.complain(pointer, f"the source has no field {name!r}", did_you_mean(name, work.source.fields))
+        return
+    work.used.add(found)
+    work.mapped[facts.name] = Mapped(facts=facts, field=found, read_as=read_as)
+
+
+def _column(work: _Mapping, name: str) -> ColumnFacts | None:
+    """Return the column called so; a target that is yet to be made has every column."""
+    if not work.table.exists:
+        return replace(work.declared.get(name, TEXT), name=name)
+    found = find(name, (column.name for column in work.table.columns))
+    return work.table.column(found) if found is not None else None
+
+
+def _source_columns(work: _Mapping, value: Expression, pointer: str) -> Expression:
+    """Find the fields that an expression reads; each is then staged as the text it was."""
+
+    def rename(ref: ColumnRef) -> ColumnRef:
+        found = find(ref.name, work.source.fields)
+        if found is None:
+            cut = [name for name in work.source.fields if name.encode()[:MAX_BYTES] == ref.name.encode()]
+            found = cut[0] if len(cut) == 1 else None
+        if found is None:
+            hint = did_you_mean(ref.name, work.source.fields)
+            work.complain(pointer, f"the source has no field {ref.name!r}", hint)
+            return ref
+        work.used.add(found)
+        return ColumnRef(relation="source", name=found)
+
+    return value.renamed(rename)
+
+
+def _map_by_name(work: _Mapping) -> None:
+    """Map the fields that no entry names: by position where they are only numbered, else by name."""
+    if not work.source.named:
+        _map_by_position(work)
+        return
+    ignored = {name.casefold() for name in work.spec.ignore_fields}
+    taken = {item.field for item in work.mapped.values()}
+    for name in work.source.fields:
+        if name in taken or name.casefold() in ignored:
+            continue
+        facts = _column(work, name)
+        if facts is not None and facts.name not in work.mapped:
+            work.mapped[facts.name] = Mapped(facts=facts, field=name)
+        elif name not in work.used and not work.spec.ignore_rest:
+            _complain_of_field(work, name)
+
+
+def _complain_of_field(work: _Mapping, name: str) -> None:
+    columns = [column.name for column in work.table.columns if column.name not in work.mapped]
+    hint = did_you_mean(name, columns)
+    rename = f"name its column under `columns`, or leave it out with `ignore_fields: [{name!r}]`"
+    notes = "; ".join(note for note in work.source.notes if "header" in note)
+    message = f"field {name!r} of the source matches no column of {work.table}"
+    work.complain("/source", message, f"{hint} Else {rename}" if hint else rename, notes or None)
+
+
+def _map_by_position(work: _Mapping) -> None:
+    """Map numbered fields to the columns in order, as COPY without a column list does."""
+    fields = [name for name in work.source.fields if name not in work.used]
+    fields = [name for name in fields if name not in work.spec.ignore_fields]
+    if not work.table.exists:
+        if fields:
+            hint = "name the fields: `header: [id, name, …]`"
+            work.complain("/source", f"{work.table} can't be created from fields without names", hint)
+        return
+    columns = [column for column in work.table.columns if not column.generated]
+    columns = [column for column in columns if column.name not in work.mapped]
+    if len(fields) != len(columns) and not (work.spec.ignore_rest and len(fields) > len(columns)):
+        message = f"the source has {len(fields)} fields without names, {work.table} has {len(columns)} columns for them"
+        names = ", ".join(column.name for column in columns)
+        hint = f"name the fields: `header: [{names}]`, or say the column of each: `columns: {{NAME: \"1\"}}`"
+        work.complain("/source", message, hint)
+        return
+    for name, column in zip(fields, columns, strict=False):
+        work.mapped[column.name] = Mapped(facts=column, field=name)
+
+
+def _check_loadable(work: _Mapping) -> None:
+    """Refuse columns that the server would not let anyone write."""
+    for item in work.mapped.values():
+        name = item.facts.name
+        pointer = f"/columns/{name}" if f"/columns/{name}" in work.spec.marks else "/source"
+        if item.facts.generated:
+            hint = f"leave it out: `ignore_fields: [{item.field or name}]`"
+            work.problems.append(
+                _refusal(work, pointer, f"column {name} of {work.table} is generated and can't be loaded", hint)
+            )
+        elif item.facts.identity == "always" and work.spec.mode != "update":
+            alter = f"ALTER TABLE {work.table} ALTER COLUMN {name} SET GENERATED BY DEFAULT;"
+            message = f"column {name} of {work.table} is GENERATED ALWAYS AS IDENTITY and can't be loaded"
+            work.problems.append(_refusal(work, pointer, message, f"leave it out, or: {alter}"))
+    if not work.mapped and not work.problems:
+        work.complain("/source", f"no field of the source matches a column of {work.table}")
+    if work.spec.mode == "insert":
+        _check_not_null(work)
+
+
+def _refusal(work: _Mapping, pointer: str, message: str, hint: str) -> TargetError:
+    return TargetError(message, hint=hint, location=work.spec.mark(pointer))
+
+
+def _check_not_null(work: _Mapping) -> None:
+    if any(trigger.timing == "BEFORE" and "INSERT" in trigger.events for trigger in work.table.triggers):
+        return  # it may fill them
+    if work.table.relation not in ("table", "partitioned"):
+        return
+    for name in work.table.unfilled(work.mapped):
+        hint = f"load it: `columns: {{{name}: …}}`, or: ALTER TABLE {work.table} ALTER COLUMN {name} SET DEFAULT …;"
+        message = f"column {name} of {work.table} is NOT NULL without a default, and the source does not load it"
+        work.problems.append(_refusal(work, "/source", message, hint))
+
+
+def _stage(
+    work: _Mapping, mapped: Sequence[Mapped], staged: bool
+) -> tuple[tuple[Staged, ...], dict[str, Staged], bool]:
+    """Return the staging columns, the same by field, and whether they are the loaded columns as they are."""
+    direct = {name: item for item in mapped if (name := item.field) is not None}
+    by_expression = {ref.name for item in mapped if item.expression for ref in item.expression.columns}
+    fields = [item.field for item in mapped if item.field is not None]
+    plain = not staged and not by_expression and len(fields) == len(set(fields)) == len(mapped)
+    plain = plain and all(item.read_as is None or item.read_as.type == item.facts.type for item in mapped)
+    needed = set(fields) | by_expression
+    if staged or Handover.CSV_BYTES in work.source.handovers:
+        needed = set(work.source.fields)
+    names: dict[str, Staged] = {}
+    taken: set[str] = {item.facts.name for item in mapped} if plain else set()
+    for name in work.source.fields:
+        if name not in needed:
+            continue
+        once = fields.count(name) == 1 and name not in by_expression and not staged
+        facts = (direct[name].read_as or direct[name].facts) if once else TEXT
+        column = direct[name].facts.name if plain and once else fit(name, taken)
+        taken.add(column)
+        staged_column = StagedColumn(field=name, column=column, kind=facts.kind)
+        names[name] = Staged(column=staged_column, type=facts.type, collation=facts.collation)
+    return tuple(names.values()), names, plain
+
+
+def _loaded(
+    item: Mapped, names: Mapping[str, Staged], plain: bool, unstable: frozenset[str]
+) -> Loaded:
+    facts = item.facts
+    value = None if plain else _value(item, names)
+    stable = item.expression is not None and is_stable(item.expression, unstable)
+    return Loaded(
+        name=facts.name,
+        type=facts.type,
+        base_type=facts.base_type,
+        identity_equal=facts.identity_equal,
+        collation=facts.collation,
+        value=value,
+        stable=stable,
+    )
+
+
+def is_stable(value: Expression, unstable: frozenset[str]) -> bool:
+    """Tell whether a value depends on more than its columns, such as the time."""
+    return value.volatility == "stable" or not unstable.isdisjoint(value.functions)
+
+
+def _value(item: Mapped, names: Mapping[str, Staged]) -> Expression:
+    """Return the column's value as an expression over the staging columns."""
+    if item.expression is not None:
+        return item.expression.renamed(
+            lambda ref: ColumnRef(relation="source", name=names[ref.name].column.column)
+        )
+    assert item.field is not None
+    staged = names[item.field]
+    ref = ColumnRef(relation="source", name=staged.column.column)
+    parts: tuple[str | ColumnRef, ...] = (ref,)
+    if item.read_as is not None and staged.type == "text":
+        # Without its modifiers: a cast to varchar(3) would cut a longer text without a word.
+        parts = ("CAST(", ref, f" AS {item.read_as.base_type})")
+    return Expression(text=item.field, parts=parts)
+
+
+def undeclared(columns: Columns | Task, declared: Mapping[str, ColumnFacts]) -> tuple[str, ...]:
+    """Return the columns of a target to be created whose types nobody has said."""
+    if columns.table.exists:
+        return ()
+    return tuple(column.name for column in columns.loaded if column.name not in declared)

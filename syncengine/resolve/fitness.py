@@ -1,0 +1,103 @@
+"""Whether a server and a table can take the rows at all, and which rights the role lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from syncengine.errors import MissingPrivilege, SyncError, TargetError
+from syncengine.model.facts import ServerFacts, TableFacts
+from syncengine.model.spec import Spec
+from syncengine.model.task import Task
+from syncengine.protocols import Mode
+
+
+def misfits(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncError]:
+    """Return what makes a server or a table unfit whatever the columns are."""
+    location = spec.mark("/target")
+    if server.in_recovery or server.read_only:
+        what = "is a hot standby" if server.in_recovery else "only allows reading"
+        hint = "connect to the primary" if server.in_recovery else "SET default_transaction_read_only = off;"
+        message = f"the server {what}, so {table} can't be written"
+        return [TargetError(message, hint=hint, location=location)]
+    if not table.schema_usage:
+        hint = f"GRANT USAGE ON SCHEMA {table.schema} TO {server.role};"
+        message = f"{server.role} may not look into schema {table.schema}"
+        return [MissingPrivilege(message, hint=hint, location=location)]
+    if not table.exists:
+        return [] if spec.target.create else [_missing(spec, table)]
+    found = [TargetError(message, hint=hint, location=location) for message, hint in _unfit(spec, table, server)]
+    return list(found)
+
+
+def _missing(spec: Spec, table: TableFacts) -> TargetError:
+    hint = f"create it, or let the first run do so: `target: {{table: {spec.target}, create: true}}`"
+    return TargetError(f"table {table} does not exist", hint=hint, location=spec.mark("/target"))
+
+
+def _unfit(spec: Spec, table: TableFacts, server: ServerFacts) -> Iterable[tuple[str, str | None]]:
+    """Yield each obstacle with its remedy."""
+    if table.relation == "other":
+        yield f"{table} is a {table.kind_text}, which takes no rows", None
+        return
+    if table.rules:
+        names = ", ".join(table.rules)
+        yield f"{table} has rewrite rules ({names}), which COPY passes by and which change what is written", (
+            f"DROP RULE {table.rules[0]} ON {table}; a trigger can do the same"
+        )
+    if table.row_security:
+        yield f"row-level security of {table} applies to {server.role}, which may not see every row it would change", (
+            f"run as the table's owner, or ALTER ROLE {server.role} BYPASSRLS;"
+        )
+    instead = {event for trigger in table.triggers if trigger.timing == "INSTEAD OF" for event in trigger.events}
+    if spec.mode != "update" and not (table.insertable or "INSERT" in instead):
+        yield f"{table} is a {table.kind_text} that can't be inserted into", "sync its base table"
+    if spec.mode in ("update", "upsert") and not (table.updatable or "UPDATE" in instead):
+        yield f"{table} is a {table.kind_text} that can't be updated", "sync its base table"
+
+
+def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
+    """Return one error with the GRANT for each right that the role lacks."""
+    if not task.table.exists:
+        return []
+    needed = {"SELECT": _read(task), "INSERT": task.columns, "UPDATE": [a.column for a in task.assignments]}
+    problems: list[SyncError] = []
+    rights = [right for right in needed if right in mode.privileges]
+    if task.spec.returning is not None and "SELECT" not in rights:
+        rights.append("SELECT")
+    for right in rights:
+        lacking = [name for name in needed[right] if not _granted(task.table, name, right)]
+        if lacking:
+            problems.append(_denied(task, right, lacking))
+    return problems
+
+
+def _read(task: Task) -> list[str]:
+    """Return the columns that a run reads: keys, compared and guarded ones, returned ones."""
+    refs = [ref.name for item in task.assignments if item.expression for ref in item.expression.columns
+            if ref.relation == "target"]
+    refs += [ref.name for ref in task.spec.where.columns if ref.relation == "target"] if task.spec.where else []
+    refs += [ref.name for part in task.keys if part.expression for ref in part.expression.columns]
+    refs += [part.column for part in task.keys if part.column]
+    refs += [item.column for item in task.assignments]
+    refs += task.spec.returning.columns if task.spec.returning else ()
+    columns = [column.name for column in task.table.columns]
+    return [name for name in dict.fromkeys(refs) if name in columns]
+
+
+def _granted(table: TableFacts, column: str, right: str) -> bool:
+    facts = table.column(column)
+    return right in table.privileges or (facts is not None and right in facts.privileges)
+
+
+def _denied(task: Task, right: str, lacking: list[str]) -> MissingPrivilege:
+    role, table = task.server.role, task.table
+    if len(lacking) == 1 or len(lacking) < len(task.columns):
+        what = f"{right} ({', '.join(lacking)})"
+    else:
+        what = right
+    return MissingPrivilege(
+        f"{role} lacks the right to {right} on {table}",
+        detail=f"columns: {', '.join(lacking)}",
+        hint=f"GRANT {what} ON {table} TO {role};",
+        location=task.spec.mark("/target"),
+    )

@@ -1,0 +1,203 @@
+"""What a conflict is: the key's parts, the index that arbitrates it, and what NULL keys do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from syncengine.arbiter import create_index_hint, explain_misfit, find_arbiter
+from syncengine.errors import NoArbiterIndex, SpecError, SyncError
+from syncengine.model.facts import IndexFacts, TableFacts
+from syncengine.model.spec import ColumnRef, Expression, KeySpec, Spec
+from syncengine.model.task import Key, Loaded
+from syncengine.protocols import Mode
+from syncengine.resolve.lookup import did_you_mean, find
+
+Parse = Callable[[str], Expression]
+InferArbiter = Callable[[tuple[Key, ...]], IndexFacts | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    keys: tuple[Key, ...] = ()
+    arbiter: IndexFacts | None = None
+    null_keys: Literal["error", "insert", "match"] = "error"
+    problems: tuple[SyncError, ...] = ()
+
+
+def find_keys(
+    spec: Spec,
+    table: TableFacts,
+    loaded: Sequence[Loaded],
+    mode: Mode,
+    parse: Parse,
+    infer_arbiter: InferArbiter,
+) -> Keys:
+    """Find the conflict target of a spec; without one there are no keys."""
+    problems: list[SyncError] = []
+    if spec.conflict_constraint is not None:
+        keys, arbiter = _from_constraint(spec, table, loaded, parse, problems)
+    else:
+        found = (_key(spec, table, loaded, item, n, problems) for n, item in enumerate(spec.conflict_keys))
+        keys = tuple(key for key in found if key is not None)
+        arbiter = None if problems or not keys else _arbiter(spec, table, keys, infer_arbiter)
+    predicate_refs = spec.conflict_where.columns if spec.conflict_where is not None else ()
+    _check_refs(predicate_refs, spec, table, loaded, "/conflict_where", problems)
+    if problems or not keys:
+        return Keys(keys=keys, problems=tuple(problems))
+    if arbiter is None and mode.needs_arbiter:
+        problems.append(_no_arbiter(spec, table, keys))
+    null_keys = _null_keys(spec, arbiter, problems)
+    keys = tuple(_with_arbiter(key, arbiter, null_keys == "match", table) for key in keys)
+    return Keys(keys=keys, arbiter=arbiter, null_keys=null_keys, problems=tuple(problems))
+
+
+def _key(
+    spec: Spec,
+    table: TableFacts,
+    loaded: Sequence[Loaded],
+    item: KeySpec,
+    number: int,
+    problems: list[SyncError],
+) -> Key | None:
+    """Find one item of conflict_keys: a column's name if it is one, else an expression."""
+    pointer = f"/conflict_keys/{number}"
+    names = [column.name for column in table.columns]
+    name = find(item.name, names) if item.name is not None else None
+    if name is not None:
+        if name not in {column.name for column in loaded}:
+            message = f"conflict key {name} is not loaded from the source"
+            hint = f"map a field to it: `columns: {{{name}: FIELD}}`"
+            problems.append(SpecError(message, hint=hint, location=spec.mark(pointer)))
+            return None
+        return Key(text=name, column=name, expression=None)
+    if item.expression is None or item.name is not None:
+        hint = did_you_mean(item.text, names)
+        message = f"{table} has no column {item.text!r}"
+        problems.append(SpecError(message, hint=hint, location=spec.mark(pointer)))
+        return None
+    before = len(problems)
+    _check_refs(item.expression.columns, spec, table, loaded, pointer, problems)
+    if len(problems) > before:
+        return None
+    return Key(text=item.text, column=None, expression=_exact(item.expression, names))
+
+
+def _exact(value: Expression, names: Sequence[str]) -> Expression:
+    """Spell an expression's unqualified columns as the table does."""
+    return value.renamed(lambda ref: replace(ref, name=find(ref.name, names) or ref.name))
+
+
+def _check_refs(
+    refs: Sequence[ColumnRef],
+    spec: Spec,
+    table: TableFacts,
+    loaded: Sequence[Loaded],
+    pointer: str,
+    problems: list[SyncError],
+) -> None:
+    names = [column.name for column in table.columns]
+    for ref in refs:
+        found = find(ref.name, names)
+        location = spec.mark(pointer)
+        if found is None:
+            message = f"{table} has no column {ref.name!r}"
+            problems.append(SpecError(message, hint=did_you_mean(ref.name, names), location=location))
+        elif found not in {column.name for column in loaded}:
+            message = f"column {found} is part of the conflict target, but not loaded from the source"
+            problems.append(SpecError(message, location=location))
+
+
+def _from_constraint(
+    spec: Spec,
+    table: TableFacts,
+    loaded: Sequence[Loaded],
+    parse: Parse,
+    problems: list[SyncError],
+) -> tuple[tuple[Key, ...], IndexFacts | None]:
+    """Take the key from the constraint or unique index that the spec names."""
+    wanted = spec.conflict_constraint or ""
+    location = spec.mark("/conflict_constraint")
+    by_name = {index.constraint or index.name: index for index in table.indexes}
+    by_name |= {index.name: index for index in table.indexes}
+    name = find(wanted, by_name)
+    if name is None:
+        message = f"{table} has no unique constraint or index {wanted!r}"
+        problems.append(NoArbiterIndex(message, hint=did_you_mean(wanted, by_name), location=location))
+        return (), None
+    index = by_name[name]
+    if index.predicate is not None:
+        message = f"{index} is partial"
+        hint = "name its columns in conflict_keys and its predicate in conflict_where"
+        problems.append(NoArbiterIndex(message, hint=hint, location=location))
+        return (), None
+    if not (index.unique and index.immediate and index.valid) or index.exclusion:
+        message = f"{index} can't arbitrate conflicts: it must be unique, valid and not deferrable"
+        problems.append(NoArbiterIndex(message, location=location))
+        return (), None
+    flags = index.expressions or (False,) * len(index.keys)
+    items = [
+        KeySpec(text=text, name=None if flag else text, expression=parse(text) if flag else None)
+        for text, flag in zip(index.keys, flags, strict=True)
+    ]
+    found = (_key(spec, table, loaded, item, 0, problems) for item in items)
+    return tuple(key for key in found if key is not None), index
+
+
+def _arbiter(
+    spec: Spec, table: TableFacts, keys: tuple[Key, ...], infer_arbiter: InferArbiter
+) -> IndexFacts | None:
+    if not table.exists:
+        return _future_index(table, keys)
+    predicate = spec.conflict_where.text if spec.conflict_where is not None else None
+    found = find_arbiter([key.text for key in keys], table.indexes, predicate=predicate)
+    return found or infer_arbiter(keys)
+
+
+def _future_index(table: TableFacts, keys: Sequence[Key]) -> IndexFacts | None:
+    """Return the primary key that `create` will make; it takes columns only."""
+    if any(key.column is None for key in keys):
+        return None
+    return IndexFacts(name=f"{table.name}_pkey", keys=tuple(key.text for key in keys), primary=True)
+
+
+def _no_arbiter(spec: Spec, table: TableFacts, keys: Sequence[Key]) -> NoArbiterIndex:
+    texts = [key.text for key in keys]
+    predicate = spec.conflict_where.text if spec.conflict_where is not None else None
+    location = spec.mark("/conflict_keys")
+    if not table.exists:
+        message = f"{table} is created with its conflict keys as primary key, which takes columns only"
+        return NoArbiterIndex(message, hint="create the table and its index by hand", location=location)
+    return NoArbiterIndex(
+        f"no unique index on {table} covers conflict_keys ({', '.join(texts)})",
+        detail=explain_misfit(texts, table.indexes, predicate=predicate),
+        hint=create_index_hint(table.schema, table.name, texts, predicate),
+        location=location,
+    )
+
+
+def _null_keys(
+    spec: Spec, arbiter: IndexFacts | None, problems: list[SyncError]
+) -> Literal["error", "insert", "match"]:
+    distinct = arbiter is None or not arbiter.nulls_not_distinct
+    if spec.null_keys is None:
+        return "error" if distinct else "match"
+    if spec.null_keys == "match" and distinct:
+        name = f"{arbiter.name} is" if arbiter else "the key's index is"
+        message = f"`null_keys: match` needs an index with NULLS NOT DISTINCT; {name} not one"
+        problems.append(SpecError(message, location=spec.mark("/null_keys")))
+    if spec.null_keys == "insert" and not distinct:
+        message = f"`null_keys: insert` can't be: NULLs conflict in {arbiter} (NULLS NOT DISTINCT)"
+        problems.append(SpecError(message, location=spec.mark("/null_keys")))
+    return spec.null_keys
+
+
+def _with_arbiter(key: Key, arbiter: IndexFacts | None, match: bool, table: TableFacts) -> Key:
+    """Give the key the index's idea of equality."""
+    column = table.column(key.column) if key.column is not None else None
+    equality = column.equality if column is not None and column.equality else ("pg_catalog", "=")
+    if arbiter is not None and len(arbiter.equality) == len(arbiter.keys) and key.text in arbiter.keys:
+        equality = arbiter.equality[arbiter.keys.index(key.text)]
+    nullable = column is None or not column.not_null
+    return replace(key, equality=equality, match_nulls=match and nullable)

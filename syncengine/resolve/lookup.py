@@ -1,0 +1,34 @@
+"""Find a name among others as SQL users expect: exact first, then whatever the case."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def find(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of `names` that is meant: the exact one, else the only one that differs just in case."""
+    names = tuple(names)
+    if name in names:
+        return name
+    alike = [other for other in names if other.casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else None
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that `name` is most likely a slip of, if any."""
+    by_folded = {other.casefold(): other for other in names}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    return by_folded[close[0]] if close else None
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str | None:
+    """Return a hint naming the nearest name, else listing the names there are."""
+    names = tuple(names)
+    close = nearest(name, names)
+    if close is not None:
+        return f"did you mean {close!r}?"
+    if not names:
+        return None
+    listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+    return f"there are: {listed}"

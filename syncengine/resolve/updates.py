@@ -1,0 +1,174 @@
+"""What an update sets, what decides that a row changes, and which columns are handed back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from syncengine.errors import SpecError, SyncError, TargetError
+from syncengine.model.facts import ColumnFacts, TableFacts
+from syncengine.model.spec import AllColumns, Assign, ColumnRef, Expression, Keep, Spec, UpdateItem
+from syncengine.model.task import Assignment, Key, Loaded
+from syncengine.protocols import Mode
+from syncengine.resolve.lookup import did_you_mean, find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updates:
+    assignments: tuple[Assignment, ...] = ()
+    problems: tuple[SyncError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spelt:
+    spec: Spec
+    problems: tuple[SyncError, ...] = ()
+
+
+@dataclass
+class _Names:
+    """The columns an expression may name, and the problems found so far."""
+
+    spec: Spec
+    table: TableFacts
+    loaded: Sequence[Loaded]
+    problems: list[SyncError] = field(default_factory=list)
+
+    def complain(self, pointer: str, message: str, hint: str | None) -> None:
+        self.problems.append(SpecError(message, hint=hint, location=self.spec.mark(pointer)))
+
+    def exact(self, value: Expression, pointer: str) -> Expression:
+        """Spell the columns of an expression as the table does; complain of those there are not."""
+
+        def rename(ref: ColumnRef) -> ColumnRef:
+            names = [column.name for column in self.loaded]
+            if ref.relation == "target":
+                names = [column.name for column in self.table.columns]
+            found = find(ref.name, names)
+            if found is None:
+                known = f"the source loads no column {ref.name!r}"
+                if ref.relation == "target":
+                    known = f"{self.table} has no column {ref.name!r}"
+                self.complain(pointer, known, did_you_mean(ref.name, names))
+            return replace(ref, name=found or ref.name)
+
+        return value.renamed(rename)
+
+
+def find_assignments(
+    spec: Spec, table: TableFacts, loaded: Sequence[Loaded], keys: Sequence[Key], mode: Mode
+) -> Updates:
+    """Return what an update sets, in order; a later item overrides an earlier one."""
+    names = _Names(spec=spec, table=table, loaded=loaded)
+    if "UPDATE" not in mode.privileges:
+        return Updates()
+    found: dict[str, Assignment] = {}
+    for number, item in enumerate(spec.update_columns):
+        for column, assignment in _items(names, item, keys, f"/update_columns/{number}"):
+            found.pop(column, None)
+            if assignment is not None:
+                found[column] = assignment
+    return Updates(assignments=tuple(found.values()), problems=tuple(names.problems))
+
+
+def _items(
+    names: _Names, item: UpdateItem, keys: Sequence[Key], pointer: str
+) -> Iterator[tuple[str, Assignment | None]]:
+    """Yield each column that an item speaks of with what it sets, None for nothing."""
+    match item:
+        case AllColumns():
+            for column in names.loaded:
+                if column.name not in {key.column for key in keys}:
+                    yield column.name, _incoming(column)
+        case Keep():
+            facts = _target_column(names, item.column, pointer)
+            if facts is not None:
+                yield facts.name, None
+        case Assign():
+            facts = _target_column(names, item.column, pointer)
+            if facts is not None:
+                assignment = _assigned(names, facts, item, pointer)
+                if assignment is not None:
+                    yield facts.name, assignment
+
+
+def _target_column(names: _Names, name: str, pointer: str) -> ColumnFacts | None:
+    columns = [column.name for column in names.table.columns]
+    found = find(name, columns)
+    if found is None:
+        names.complain(pointer, f"{names.table} has no column {name!r}", did_you_mean(name, columns))
+        return None
+    facts = names.table.column(found)
+    if facts is not None and (facts.generated or facts.identity == "always"):
+        what = "generated" if facts.generated else "GENERATED ALWAYS AS IDENTITY"
+        location = names.spec.mark(pointer)
+        names.problems.append(TargetError(f"column {found} is {what} and can't be updated", location=location))
+        return None
+    return facts
+
+
+def _incoming(column: Loaded) -> Assignment:
+    return Assignment(
+        column=column.name,
+        type=column.type,
+        base_type=column.base_type,
+        identity_equal=column.identity_equal,
+        compared=not column.stable,
+    )
+
+
+def _assigned(names: _Names, facts: ColumnFacts, item: Assign, pointer: str) -> Assignment | None:
+    if item.expression is None:
+        loaded = next((column for column in names.loaded if column.name == facts.name), None)
+        if loaded is None:
+            hint = f"load it, or set it by an expression: `{facts.name}: …`"
+            names.complain(pointer, f"column {facts.name} is not loaded from the source", hint)
+            return None
+        return _incoming(loaded)
+    value = names.exact(item.expression, pointer)
+    stable = {column.name for column in names.loaded if column.stable}
+    reads_stable = any(ref.relation == "excluded" and ref.name in stable for ref in value.columns)
+    return Assignment(
+        column=facts.name,
+        type=facts.type,
+        base_type=facts.base_type,
+        identity_equal=facts.identity_equal,
+        expression=value,
+        compared=value.volatility == "immutable" and not reads_stable,
+    )
+
+
+def spell_names(spec: Spec, table: TableFacts, loaded: Sequence[Loaded]) -> Spelt:
+    """Return the spec with the names in its guard and in `returning` spelt as the table does."""
+    names = _Names(spec=spec, table=table, loaded=loaded)
+    if spec.where is not None:
+        spec = replace(spec, where=names.exact(spec.where, "/where"))
+    if spec.conflict_where is not None:
+        spec = replace(spec, conflict_where=_unqualified(spec.conflict_where, table))
+    if spec.duplicates.by is not None:
+        by = find(spec.duplicates.by, (column.name for column in loaded))
+        if by is None:
+            hint = did_you_mean(spec.duplicates.by, [column.name for column in loaded])
+            names.complain("/duplicates", f"the source loads no column {spec.duplicates.by!r}", hint)
+        spec = replace(spec, duplicates=replace(spec.duplicates, by=by))
+    if spec.returning is not None:
+        columns = tuple(
+            found.name
+            for number, name in enumerate(spec.returning.columns)
+            if (found := _readable(names, name, f"/returning/columns/{number}")) is not None
+        )
+        spec = replace(spec, returning=replace(spec.returning, columns=columns))
+    return Spelt(spec=spec, problems=tuple(names.problems))
+
+
+def _unqualified(value: Expression, table: TableFacts) -> Expression:
+    columns = [column.name for column in table.columns]
+    return value.renamed(lambda ref: replace(ref, name=find(ref.name, columns) or ref.name))
+
+
+def _readable(names: _Names, name: str, pointer: str) -> ColumnFacts | None:
+    columns = [column.name for column in names.table.columns]
+    found = find(name, columns)
+    if found is None:
+        names.complain(pointer, f"{names.table} has no column {name!r}", did_you_mean(name, columns))
+    return names.table.column(found) if found is not None else None

@@ -1,0 +1,193 @@
+"""One CSV file: its header, a first look, its blocks for COPY, and its records with their lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+
+from syncengine.errors import BadRow, Location, SourceError
+from syncengine.sources import _framing
+from syncengine.sources._dialect import Layout
+from syncengine.sources._files import SAMPLE, Input
+from syncengine.sources._normalise import Normaliser
+from syncengine.sources._text import check_plain_text, utf8
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What the head of a file tells.  `width` counts the fields of the first record, 0 if there is none."""
+
+    header: tuple[str, ...]
+    width: int
+    rows: int | None
+    exact: bool
+
+
+class _Body:
+    """A stream of normalised blocks, cut after the header; `line` is where the first record starts."""
+
+    def __init__(self, blocks: Iterable[bytes], layout: Layout, label: str) -> None:
+        texts = _without_lines(utf8(blocks, layout.encoding, label), layout.skip_lines)
+        self.line = layout.skip_lines + 1
+        self.header: bytes | None = None
+        self._normaliser = Normaliser(layout.form, label, self.line)
+        self.blocks = self._normaliser.run(texts)
+        if layout.header:
+            self.header, rest = _framing.first_record(self.blocks, layout.form, label, self.line)
+            self.blocks = chain((rest,) if rest else (), self.blocks)
+        if self.header is not None:
+            self.line += self.header.count(b"\n") + 1
+
+    @property
+    def records(self) -> int:
+        return self._normaliser.records - (self.header is not None)
+
+
+class CsvFile:
+    """A part of a CSV source (protocols.CsvPart); `fields` are known once the source was described."""
+
+    def __init__(self, found: Input, layout: Layout) -> None:
+        self.label = found.label
+        self.input = found
+        self.fields: tuple[str, ...] = layout.names
+        self.bytes_read = 0
+        self.records = 0
+        self._layout = layout
+
+    def survey(self) -> Survey:
+        """Read the header and the first 64 kB or more; SourceError if that cannot be a CSV as declared."""
+        seen = used = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal seen, used
+            for block, stored in sample:
+                if not seen and self._layout.encoding == "utf-8":
+                    check_plain_text(block, self.label)
+                seen, used = seen + len(block), stored
+                yield block
+
+        with closing(self.input.sample()) as sample:
+            body = _Body(counted(), self._layout, self.label)
+            first, _ = _framing.first_record(body.blocks, self._layout.form, self.label, body.line)
+            for _ in body.blocks:
+                if seen > SAMPLE:
+                    break
+            complete = next(body.blocks, None) is None
+        size = self.input.size
+        rows = body.records if complete else _scaled(body.records, used, size)
+        header = self._names(body.header) if self._layout.header else ()
+        width = len(self._values(first, body.line, None)) if first is not None else 0
+        return Survey(header=header, width=width, rows=rows, exact=complete)
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the records as UTF-8 with LF line ends, ready for COPY."""
+        with self.input.open() as reader:
+            body = _Body(reader.blocks(), self._layout, self.label)
+            for block in body.blocks:
+                self.bytes_read, self.records = reader.bytes_read, body.records
+                yield block
+            self.bytes_read, self.records = reader.bytes_read, body.records
+
+    def rows(self) -> Iterator[list[str | None]]:
+        """Yield the values of each record; BadRow for one with too few or too many fields."""
+        for line, record in self._records():
+            values = self._values(record, line, self._layout.form.null)
+            if len(values) != len(self.fields):
+                raise self._ragged(len(values), line)
+            yield values
+
+    def locate(self, line: int) -> str:
+        """Return `file:line` of the start of the record whose last line COPY counted as `line`.
+
+        COPY counts the line ends inside quotes, but in the first record only the carriage returns, as it does
+        not know yet what a line end looks like.  For standard input it is about the record's last line.
+        """
+        if not self.input.reopenable:
+            return f"{self.label}:{line + self._layout.skip_lines + self._layout.header}"
+        counted = 0
+        for start, record in self._records():
+            counted += 1 + record.count(b"\n" if counted else b"\r")
+            if counted >= line:
+                return f"{self.label}:{start}"
+        return self.label
+
+    def starts(self) -> Iterator[int]:
+        """Yield the line that each record starts in."""
+        return (line for line, _ in self._records())
+
+    def _records(self) -> Iterator[tuple[int, bytes]]:
+        with self.input.open() as reader:
+            body = _Body(reader.blocks(), self._layout, self.label)
+            for line, record in _framing.records(body.blocks, self._layout.form, self.label, body.line):
+                self.bytes_read = reader.bytes_read
+                yield line, record
+            self.bytes_read = reader.bytes_read
+
+    def _values(self, record: bytes, line: int, null: str | None) -> list[str | None]:
+        try:
+            text = record.decode()
+        except UnicodeDecodeError as error:
+            line += record.count(b"\n", 0, error.start)
+            raise BadRow(
+                f"{self.label} is not valid UTF-8: {error.reason}",
+                detail=f"byte 0x{record[error.start]:02x} at byte {error.start + 1} of its record",
+                hint="state the file's `encoding`, such as latin-1 or cp1252",
+                location=Location(self.label, line),
+            ) from error
+        if "\0" in text:
+            line += text.count("\n", 0, text.index("\0"))
+            message = "a field holds a NUL character, which PostgreSQL cannot store"
+            raise BadRow(message, location=Location(self.label, line))
+        return _framing.fields(text, self._layout.form, null)
+
+    def _names(self, header: bytes | None) -> tuple[str, ...]:
+        line = self._layout.skip_lines + 1
+        if header is None:
+            after = f" after the {line - 1} lines that are skipped" if line > 1 else ""
+            raise SourceError(
+                f"{self.label} is empty{after}: a header line was expected", location=Location(self.label)
+            )
+        names = tuple(name or "" for name in self._values(header, line, None))
+        if "" in names:
+            message = f"field {names.index('') + 1} of the header has no name"
+            raise SourceError(message, detail=_shown(header), location=Location(self.label, line))
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            message = f"the header names {', '.join(twice)} more than once"
+            hint = "header: [names of your own], with skip_lines: 1"
+            raise SourceError(message, detail=_shown(header), hint=hint, location=Location(self.label, line))
+        return names
+
+    def _ragged(self, found: int, line: int) -> BadRow:
+        wanted, who = len(self.fields), "the header has" if self._layout.header else "expected were"
+        noun = "field" if found == 1 else "fields"
+        return BadRow(f"the record has {found} {noun}, {who} {wanted}", location=Location(self.label, line))
+
+
+def _scaled(records: int, used: int, size: int | None) -> int | None:
+    return None if size is None or not used else max(records, records * size // used)
+
+
+def _without_lines(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:
+    """Leave out the first `count` lines, ended by LF, CR LF or CR, whatever they hold."""
+    head = b""
+    while count and (block := next(blocks, None)) is not None:
+        head += block
+        while count and (end := _LINE_END.search(head)):
+            if end.group() == b"\r" and end.end() == len(head):
+                break  # the LF of a CR LF may come with the next block
+            head, count = head[end.end() :], count - 1
+    if count:
+        return
+    if head:
+        yield head
+    yield from blocks
+
+
+def _shown(record: bytes) -> str:
+    text = record.decode(errors="replace")
+    return text if len(text) <= 200 else text[:200] + " …"

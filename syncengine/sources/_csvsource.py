@@ -1,0 +1,171 @@
+"""CSV files as one source, and what the plug-ins csv and tsv share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
+from operator import itemgetter
+from typing import ClassVar
+
+from syncengine.errors import Location, SourceError, SpecError
+from syncengine.model.facts import Handover, SourceFacts
+from syncengine.model.spec import SourceSpec
+from syncengine.protocols import CsvBytes, Payload, Whereabouts
+from syncengine.sources._csvfile import CsvFile, Survey
+from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
+from syncengine.sources._files import Input, inputs, source_label
+
+_OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
+
+
+class CsvPlugin:
+    """What csv and tsv have in common; a subclass sets name, extensions and delimiter."""
+
+    name: ClassVar[str]
+    extensions: ClassVar[tuple[str, ...]]
+    schemes: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[Mapping[str, object]] = CSV_OPTIONS
+    delimiter: ClassVar[str]
+
+    def open_source(self, spec: SourceSpec, where: Whereabouts) -> CsvSource:
+        options = spec.options
+        if "path" not in options:
+            raise SpecError(f"a {self.name} source needs a `path`")
+        path, compression = str(options["path"]), options.get("compression")
+        found = inputs(path, None if compression is None else str(compression), where)
+        return CsvSource(found, layout(options, self.delimiter), source_label(path, found))
+
+
+class CsvSource:
+    """One or more CSV files with the same fields, in any order of theirs."""
+
+    def __init__(self, found: Sequence[Input], plan: Layout, label: str) -> None:
+        self._layout = plan
+        self._label = label
+        self._inputs = tuple(found)
+
+    def describe(self) -> SourceFacts:
+        return self._facts
+
+    @contextmanager
+    def open(self, handover: Handover) -> Iterator[Payload]:
+        facts = self._facts
+        parts = [self._part(found, fields) for found, fields in zip(self._inputs, self._fields, strict=True)]
+        match handover:
+            case Handover.CSV_BYTES:
+                yield CsvBytes(parts=parts)
+            case Handover.ROWS:
+                yield CsvRows(parts, facts.fields)
+            case _:
+                raise ValueError(f"a CSV source has no hand-over {handover}")
+
+    def _part(self, found: Input, fields: tuple[str, ...]) -> CsvFile:
+        part = CsvFile(found, self._layout)
+        part.fields = fields
+        return part
+
+    @cached_property
+    def _surveys(self) -> tuple[Survey, ...]:
+        return tuple(CsvFile(found, self._layout).survey() for found in self._inputs)
+
+    @cached_property
+    def _fields(self) -> tuple[tuple[str, ...], ...]:
+        """The fields of each file; SourceError where they do not go together."""
+        if self._layout.header:
+            self._check_headers()
+            return tuple(survey.header for survey in self._surveys)
+        widest = max(survey.width for survey in self._surveys)
+        fields = self._layout.names or tuple(str(number) for number in range(1, widest + 1))
+        for found, survey in zip(self._inputs, self._surveys, strict=True):
+            if survey.width not in (0, len(fields)):
+                place = Location(found.label, self._layout.skip_lines + 1)
+                message = f"the first record has {survey.width} fields, expected were {len(fields)}"
+                raise SourceError(message, location=place)
+        return (fields,) * len(self._inputs)
+
+    def _check_headers(self) -> None:
+        first, *others = zip(self._inputs, self._surveys, strict=True)
+        for found, survey in others:
+            if set(survey.header) != set(first[1].header):
+                raise SourceError(
+                    f"{found.label} has other fields than {first[0].label}",
+                    detail=_difference(first[1].header, survey.header),
+                    location=Location(found.label, self._layout.skip_lines + 1),
+                )
+
+    @cached_property
+    def _facts(self) -> SourceFacts:
+        rows = [survey.rows for survey in self._surveys]
+        sizes = [found.size for found in self._inputs]
+        return SourceFacts(
+            label=self._label,
+            fields=self._fields[0],
+            handovers=Handover.ROWS | Handover.CSV_BYTES,
+            named=self._layout.header or bool(self._layout.names),
+            rows=sum(count or 0 for count in rows) if None not in rows else None,
+            exact=all(survey.exact for survey in self._surveys),
+            bytes=sum(size or 0 for size in sizes) if None not in sizes else None,
+            reopenable=all(found.reopenable for found in self._inputs),
+            csv=replace(self._layout.form),
+            notes=tuple(self._notes()),
+        )
+
+    def _notes(self) -> Iterator[str]:
+        kinds = dict.fromkeys(found.compression for found in self._inputs if found.compression != "none")
+        yield from (f"compressed with {kind}" for kind in kinds)
+        if self._layout.encoding != "utf-8":
+            yield f"encoding {self._layout.encoding}"
+        if not self._layout.header:
+            yield "no header line"
+        elif len(self._fields[0]) == 1:
+            yield from _missing_delimiter(self._fields[0][0], self._layout.form.delimiter)
+
+
+class CsvRows:
+    """Hand-over ROWS of CSV files (protocols.RowStream): texts, in the order of `fields`."""
+
+    def __init__(self, parts: Sequence[CsvFile], fields: tuple[str, ...]) -> None:
+        self.bytes_read = 0
+        self._parts = parts
+        self.fields = fields
+
+    def __iter__(self) -> Iterator[tuple[str | None, ...]]:
+        before = 0
+        for part in self._parts:
+            same = part.fields == self.fields
+            pick = tuple if same else itemgetter(*(part.fields.index(name) for name in self.fields))
+            for values in part.rows():
+                self.bytes_read = before + part.bytes_read
+                yield pick(values)
+            before += part.bytes_read
+            self.bytes_read = before
+
+    def locate(self, row: int) -> str:
+        """Return `file:line` of the start of a row; for standard input, which is gone, its number."""
+        if not all(part.input.reopenable for part in self._parts):
+            return f"{self._parts[0].label}, row {row}"
+        number = 0
+        for part in self._parts:
+            for line in part.starts():
+                number += 1
+                if number == row:
+                    return f"{part.label}:{line}"
+        return f"row {row}"
+
+
+def _difference(wanted: tuple[str, ...], found: tuple[str, ...]) -> str:
+    missing = [name for name in wanted if name not in found]
+    surplus = [name for name in found if name not in wanted]
+    texts = [f"it lacks {', '.join(missing)}"] if missing else []
+    texts += [f"it adds {', '.join(surplus)}"] if surplus else []
+    return "; ".join(texts)
+
+
+def _missing_delimiter(name: str, delimiter: str) -> Iterator[str]:
+    for mark, written in _OTHER_DELIMITERS.items():
+        if mark in name and mark != delimiter:
+            shown = "a tab" if mark == "\t" else repr(mark)
+            yield f"the header has one field but contains {shown}: is `delimiter: {written}` missing?"
+            return

@@ -1,0 +1,128 @@
+"""Make CSV blocks safe for COPY: line ends become LF, a lone backslash-dot is quoted, records are counted.
+
+Blocks that need nothing pass untouched: they are searched, never taken apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from syncengine.errors import Location, SourceError
+from syncengine.model.facts import CsvFormat
+from syncengine.sources._quotes import Quotes
+
+# Up to PostgreSQL 17 a line that holds only \. ends COPY without an error, even in CSV.  Quoted it means the
+# same, and inside a quoted field the two quotes close and open it again.
+END_MARK = b"\\."
+_LONE_END_MARK = re.compile(rb"(?<=\n)\\\.(?=\n)")
+
+
+class Normaliser:
+    """`records` counts complete records, `lines` line ends; the current record starts in `record_line`."""
+
+    def __init__(self, form: CsvFormat, label: str, first_line: int = 1) -> None:
+        self.records = 0
+        self.lines = first_line - 1
+        self.record_line = first_line
+        self._label = label
+        self._quote = form.quote.encode()
+        self._quotes = Quotes(form)
+        self._quoted_mark = self._quote + END_MARK + self._quote
+        others = bytes(byte for byte in range(256) if byte not in self._quote + b"\r\n")
+        self._others = others
+        self._held = b""
+        self._at_line_start = True
+
+    def run(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the normalised blocks; the last line gets its LF.  SourceError for a quote left open."""
+        for block in blocks:
+            if done := self.feed(block):
+                yield done
+        if done := self.finish():
+            yield done
+
+    def feed(self, block: bytes) -> bytes:
+        if self._held:
+            block = self._held + block
+        cut = len(block) - _undecided(block)
+        self._held = block[cut:]
+        return self._pass(block[:cut] if self._held else block)
+
+    def finish(self) -> bytes:
+        block, self._held = self._held, b""
+        complete = block.endswith(b"\r") or (not block and self._at_line_start)
+        done = self._pass(block if complete else block + b"\n")
+        if self._quotes.inside:
+            raise SourceError(
+                f"the record that starts in line {self.record_line} has a quoted field that is never closed",
+                hint="close the quote, or state another character as `quote`",
+                location=Location(self._label, self.record_line),
+            )
+        return done
+
+    def _pass(self, block: bytes) -> bytes:
+        if not block:
+            return block
+        if self._quotes.inside or self._quote in block:
+            block = self._pass_quoted(block)
+        else:
+            block = _with_line_feeds(block)
+            self._count([block], inside=False)
+        block = self._without_end_marks(block)
+        self._at_line_start = block.endswith(b"\n")
+        return block
+
+    def _pass_quoted(self, block: bytes) -> bytes:
+        inside = self._quotes.inside
+        if self._quotes.toggles_only(block):
+            outline = self._outline(block)
+            if b"\r" in block and not any(b"\r" in quoted for quoted in outline[not inside :: 2]):
+                block = _with_line_feeds(block)
+                outline = self._outline(block)
+            if b"\r" not in block:
+                self._count(outline, inside)
+                self._quotes.inside ^= len(outline) % 2 == 0
+                return block
+        pieces = self._quotes.split(block)
+        for number in range(int(inside), len(pieces), 2):
+            pieces[number] = _with_line_feeds(pieces[number])
+        self._count(pieces, inside)
+        return self._quote.join(pieces)
+
+    def _outline(self, block: bytes) -> list[bytes]:
+        """Return the line ends alone, cut where quotes toggle between them; far cheaper than a full split.
+
+        Two quotes with no line end between them change nothing for any line end, so such pairs go.
+        """
+        return block.translate(None, self._others).replace(self._quote * 2, b"").split(self._quote)
+
+    def _count(self, pieces: list[bytes], inside: bool) -> None:
+        for piece in pieces:
+            ends = piece.count(b"\n")
+            self.lines += ends
+            if ends and not inside:
+                self.records += ends
+                self.record_line = self.lines + 1
+            inside = not inside
+
+    def _without_end_marks(self, block: bytes) -> bytes:
+        if b"\\" not in block:
+            return block
+        if self._at_line_start and block.startswith(END_MARK + b"\n"):
+            block = self._quoted_mark + block[len(END_MARK) :]
+        return _LONE_END_MARK.sub(lambda _: self._quoted_mark, block) if b"\n" + END_MARK in block else block
+
+
+def _with_line_feeds(piece: bytes) -> bytes:
+    return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in piece else piece
+
+
+def _undecided(block: bytes) -> int:
+    r"""Return how many bytes at the end may be the beginning of CR LF, or of a line holding only `\.`."""
+    if not block.endswith((b"\r", b"\\", b".")):
+        return 0
+    for end in (b"\\.\r", b"\r", b"\\.", b"\\"):
+        if block.endswith(end):
+            return len(end)
+    return 0

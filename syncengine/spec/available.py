@@ -1,0 +1,85 @@
+"""What SPEC.md describes and this version does not carry out: the only list of it.
+
+Each gives NotAvailable at its place; nothing is accepted and ignored.  A value that asks for nothing
+(`checks: []`) or for what happens anyway (`transaction: all`) is fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from syncengine.spec.positions import child
+
+LATER_SOURCES = ("parquet", "arrow", "sql", "python", "singer")
+LATER_EXTENSIONS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow"}
+LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
+LATER_SOURCE_KEYS = {
+    "jsonl": {"absent": "`keep`: a key that a record lacks leaves the stored value. Not available yet."}
+}
+LATER_RULES = ("coalesce", "greatest", "least", "sum", "append", "jsonb_merge")
+_LATER_KEYS = [
+    "lookups",
+    "delete",
+    "history",
+    "limits",
+    "checks",
+    "before",
+    "after",
+    "session",
+    "incremental",
+    "depends_on",
+    "sensitive",
+    "keep_before_images",
+    "notify",
+    "matrix",
+    "execution/chunk_rows",
+    "execution/workers",
+    "source/absent",
+]
+_LATER_PROJECT_KEYS = ("defaults", "environments", "transaction", "specs")
+_LATER_VALUES: dict[str, Callable[[object], bool]] = {
+    "mode": lambda value: value in ("mirror", "replace", "history"),
+    "bad_rows": lambda value: value != "fail",
+    "null_keys": lambda value: value == "quarantine",
+    "execution/transaction": lambda value: value != "all",
+    "execution/engine": lambda value: value != "local",
+    "execution/method": lambda value: value == "server",
+}
+
+
+def not_available(data: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield pointer and name of each key of a spec that is not available yet; a `:` in the name tells a
+    value.
+    """
+    for path in _LATER_KEYS:
+        found, value = _find(data, path)
+        if found and value not in ({}, [], False, None):
+            yield _pointer(path), path.replace("/", ".")
+    for path, is_later in _LATER_VALUES.items():
+        found, value = _find(data, path)
+        if found and is_later(value):
+            yield _pointer(path), f"{path.replace('/', '.')}: {_word(value)}"
+
+
+def not_available_in_project(data: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield pointer and name of each key of the project file that is not available yet."""
+    for key in _LATER_PROJECT_KEYS:
+        if data.get(key) not in ({}, [], None):
+            yield child("", key), key
+
+
+def _find(data: dict[str, object], path: str) -> tuple[bool, object]:
+    value: object = data
+    for key in path.split("/"):
+        if not isinstance(value, dict) or key not in value:
+            return False, None
+        value = value[key]
+    return True, value
+
+
+def _pointer(path: str) -> str:
+    return f"/{path}"
+
+
+def _word(value: object) -> str:
+    return str(next(iter(value), "")) if isinstance(value, dict) else str(value)

@@ -1,0 +1,100 @@
+"""What identifies a row and what an update sets: `conflict_keys` and `update_columns`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from syncengine.errors import SpecError
+from syncengine.model.spec import AllColumns, Assign, Expression, Keep, KeySpec, UpdateItem
+from syncengine.spec.available import LATER_RULES
+from syncengine.spec.draft import Draft
+from syncengine.spec.names import identifier, unquoted
+from syncengine.spec.positions import child
+from syncengine.spec.problems import shown
+from syncengine.spec.words import nearest
+
+CONFLICT = frozenset({"target", "excluded"})
+_ALL = "*"
+_KEEP = "keep"
+_HYPHENATED = re.compile(r"\w+(?:-\w+)+")
+# A column's exact name may hold anything, but who writes these means SQL.
+_SURELY_SQL = re.compile(r"[();']|::|\|\|")
+
+
+def read_conflict_keys(draft: Draft) -> tuple[KeySpec, ...]:
+    """Return the parts of the conflict target; each is a column's name or an expression over unqualified
+    columns.
+    """
+    items = draft.data.get("conflict_keys", [])
+    keys = [_key(draft, child("/conflict_keys", number), text) for number, text in enumerate(items)]
+    seen: list[str] = []
+    for number, key in enumerate(keys):
+        if (what := key.name or key.text) in seen:
+            draft.complain(child("/conflict_keys", number), f"the key `{shown(key.text)}` is there twice")
+        seen.append(what)
+    return tuple(keys)
+
+
+def _key(draft: Draft, pointer: str, text: str) -> KeySpec:
+    name = identifier(text)
+    if name is not None or not _SURELY_SQL.search(text):
+        draft.name(pointer, name or text)
+    expression: Expression | None = None
+    try:
+        expression = draft.parsed(pointer, text, frozenset())
+    except SpecError as error:
+        if name is None and _SURELY_SQL.search(text):
+            draft.problems.append(error)
+    if name is None and (expression is None or _HYPHENATED.fullmatch(text)):
+        name = text
+    return KeySpec(text=text, name=name, expression=expression)
+
+
+def read_update_columns(draft: Draft) -> tuple[UpdateItem, ...]:
+    """Return what an update sets, in order; a later item overrides an earlier one."""
+    value = draft.data.get("update_columns", [_ALL])
+    if isinstance(value, dict):
+        return tuple(_assignments(draft, "/update_columns", value))
+    items: list[UpdateItem] = []
+    for number, item in enumerate(value):
+        pointer = child("/update_columns", number)
+        if isinstance(item, dict):
+            items += _assignments(draft, pointer, item)
+        else:
+            items.append(_plain(draft, pointer, item))
+            if items[-1] in items[:-1]:
+                draft.complain(pointer, f"`{shown(item)}` is there twice")
+    return tuple(items)
+
+
+def _plain(draft: Draft, pointer: str, text: str) -> UpdateItem:
+    if text == _ALL:
+        return AllColumns()
+    return Assign(column=draft.name(pointer, unquoted(text)))
+
+
+def _assignments(draft: Draft, pointer: str, items: dict[str, Any]) -> Iterator[UpdateItem]:
+    for key, value in items.items():
+        below = child(pointer, key)
+        column = draft.name(below, unquoted(key))
+        if key == _ALL:
+            draft.complain(
+                below, "`*` takes no expression", 'write "*" alone, then the exceptions', at_key=True
+            )
+        elif value == _KEEP:
+            yield Keep(column=column)
+        elif isinstance(value, str) and value.strip() in LATER_RULES:
+            draft.not_yet(below, f"{column}: {value.strip()}")
+        elif isinstance(value, str) and (rule := _misspelt(value)):
+            draft.complain(
+                below, f"`{shown(value)}` is neither a rule nor an expression", f"did you mean `{rule}`?"
+            )
+        elif expression := draft.expression(below, value, CONFLICT):
+            yield Assign(column=column, expression=expression)
+
+
+def _misspelt(text: str) -> str | None:
+    """Return the rule that a single word looks like; a column alone is no expression here."""
+    return nearest(text, (*LATER_RULES, _KEEP)) if re.fullmatch(r"[A-Za-z_]+", text) else None

@@ -1,0 +1,149 @@
+"""Expand `${NAME}`, `${NAME:-default}`, `${secret:NAME}` and `${file:path}` in the scalar values of a
+document.
+
+This happens after parsing, so a value cannot inject YAML, and only once: what a reference stands for is not
+expanded again.  `$${` is a literal `${`.  What comes out is always a text; where the schema wants a number or
+a boolean the text is read as a plain YAML scalar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from syncengine import redact
+from syncengine.errors import NotAvailable, SpecError
+from syncengine.spec.paths import resolve_path
+from syncengine.spec.positions import Document, child
+from syncengine.spec.words import nearest
+
+_REFERENCE = re.compile(
+    r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^{}]*)?"
+    r"|secret:(?P<secret>[A-Za-z_][A-Za-z0-9_]*)|file:(?P<file>[^{}]+)|matrix\.(?P<matrix>[^{}]+))\}"
+    r"|(?P<wrong>\$\{)"
+)
+_MAX_FILE = 1_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Expansion:
+    """Where values come from, and what was found: the pointers of expanded and failed scalars, and the
+    problems.
+    """
+
+    document: Document
+    environ: Mapping[str, str]
+    folder: Path
+    roots: Sequence[Path]
+    expanded: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    problems: list[SpecError] = field(default_factory=list)
+
+    def run(self) -> object:
+        """Return the document's value with all references expanded."""
+        return self._walk(self.document.value, "")
+
+    def _walk(self, value: object, pointer: str) -> object:
+        if isinstance(value, dict):
+            return {key: self._walk(item, child(pointer, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._walk(item, child(pointer, number)) for number, item in enumerate(value)]
+        return self._text(value, pointer) if isinstance(value, str) and "${" in value else value
+
+    def _text(self, text: str, pointer: str) -> str:
+        def replace(match: re.Match[str]) -> str:
+            try:
+                return self._value(match, pointer)
+            except SpecError as error:
+                self.problems.append(error)
+                self.failed.add(pointer)
+                return match[0]
+
+        self.expanded.add(pointer)
+        result = _REFERENCE.sub(replace, text)
+        redact.remember_passwords(result)
+        return result
+
+    def _value(self, match: re.Match[str], pointer: str) -> str:
+        place = self.document.inside(pointer, match.start())
+        if match[0] == "$${":
+            return "${"
+        if match["matrix"]:
+            raise NotAvailable("`matrix` is not available yet", location=place)
+        if match["wrong"]:
+            raise SpecError(
+                "`${` starts no reference",
+                location=place,
+                hint="write ${NAME}, ${NAME:-default}, ${secret:NAME} or ${file:path}; $${ is a literal ${",
+            )
+        try:
+            return self._read_file(match["file"]) if match["file"] else self._variable(match)
+        except SpecError as error:
+            error.location = place
+            raise
+
+    def _variable(self, match: re.Match[str]) -> str:
+        name, default = match["secret"] or match["name"], match["default"]
+        value = self.environ.get(name)
+        if default is not None:
+            return value or default.removeprefix(":-")
+        if value is None:
+            near = nearest(name, self.environ)
+            raise SpecError(
+                f"the environment variable {name} is not set",
+                hint=f"did you mean {near}?" if near else f"set {name}, or write ${{{name}:-default}}",
+            )
+        if match["secret"]:
+            redact.remember(value)
+        return value
+
+    def _read_file(self, name: str) -> str:
+        path = resolve_path(name, self.folder, self.roots)
+        try:
+            if not path.is_file():
+                raise SpecError(f"there is no file {name}", hint="the path is relative to the spec's folder")
+            with path.open("rb") as file:
+                data = file.read(_MAX_FILE + 1)
+            value = data.decode("utf-8")
+        except OSError as error:
+            raise SpecError(f"cannot read {name}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SpecError(f"{name} is not UTF-8") from error
+        if len(data) > _MAX_FILE or "\x00" in value:
+            raise SpecError(f"{name} is larger than 1 MB or holds a NUL character")
+        value = value.rstrip("\r\n")
+        redact.remember(value)
+        return value
+
+
+def expand(
+    document: Document, *, environ: Mapping[str, str], folder: Path, roots: Sequence[Path]
+) -> Expansion:
+    """Expand a document in place, and return what was done."""
+    expansion = Expansion(document=document, environ=environ, folder=folder, roots=roots)
+    document.value = expansion.run()
+    return expansion
+
+
+def literal_passwords(document: Document, wanted: Callable[[str], bool]) -> list[SpecError]:
+    """Return an error for each unexpanded value with a password written out, at the pointers that are
+    `wanted`.
+    """
+    return [
+        SpecError(
+            "a password stands in the file",
+            location=document.at(pointer),
+            hint="write ${secret:NAME} or ${NAME} in its place, and set that environment variable",
+        )
+        for pointer, text in _texts(document.value, "")
+        if wanted(pointer) and any(_REFERENCE.sub("", password) for password in redact.passwords(text))
+    ]
+
+
+def _texts(value: object, pointer: str) -> list[tuple[str, str]]:
+    if isinstance(value, str):
+        return [(pointer, value)]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [found for key, item in items for found in _texts(item, child(pointer, key))]

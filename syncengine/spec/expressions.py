@@ -1,0 +1,200 @@
+"""SQL expressions of a spec: parsed by PostgreSQL's own grammar, allow-listed, deparsed and cut at columns.
+
+What goes to the server is the deparsed text, never the user's.  The only importer of postgast.  The fragment
+is parsed unwrapped as `SELECT 1 WHERE <fragment>`: in parentheses `true) OR (1=1` would pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from syncengine.errors import Location, SpecError
+from syncengine.model.spec import ColumnRef, Expression
+from syncengine.spec.allowed import Check
+
+_PREFIX = "SELECT 1 WHERE "
+_TYPE_PREFIX = "SELECT CAST(NULL AS "
+# The C parser and deparser recurse: 600 kB of `a||a||…` overran the stack, 60 kB did not.
+_MAX_LENGTH = 10_000
+_PLACES = frozenset(
+    ["location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end", "stmt_location", "stmt_len"]
+)
+
+Place = Callable[[int], Location]
+# A protobuf message; its class is known to the parser alone.
+Tree = Any
+
+
+def parse(
+    text: str,
+    *,
+    location: Location,
+    allowed: frozenset[str],
+    allow_functions: frozenset[str] = frozenset(),
+    place: Place | None = None,
+) -> Expression:
+    """Return the expression that `text` holds; `allowed` are the relations it may name.
+
+    With no relation allowed, columns stand alone; otherwise each needs its relation.  `place` gives the
+    location of the character at an offset of the text; without it the text is taken to stand plain on one
+    line at `location`. Raises SpecError for syntax errors and for everything that is not allow-listed.
+    """
+    place = place or _on_one_line(text, location)
+    tree = _tree(text, _PREFIX, place)
+    select = tree.stmts[0].stmt.select_stmt
+    _check_shape(tree, text, place)
+    offset = _offsets(text, _PREFIX)
+    check = Check(allowed, allow_functions, lambda position: place(offset(position)))
+    check.node(select.where_clause)
+    parts = _cut(tree, check)
+    return Expression(
+        text=text,
+        parts=parts,
+        functions=tuple(sorted(check.functions)),
+        volatility="stable" if check.depends_on_time else "immutable",
+        location=location,
+    )
+
+
+def parse_type(text: str, *, location: Location) -> str:
+    """Return an SQL type's name with its modifiers, as PostgreSQL's grammar reads it.  Raises SpecError."""
+    place = _on_one_line(text, location)
+    tree = _tree(text, _TYPE_PREFIX, place, ")")
+    select = tree.stmts[0].stmt.select_stmt
+    cast = select.target_list[0].res_target.val
+    if _without_target(tree) != _without_target(_raw(f"{_TYPE_PREFIX}text)")) or not cast.HasField(
+        "type_cast"
+    ):
+        raise SpecError(f"`{text}` is not a type", location=location)
+    name = cast.type_cast.type_name
+    if name.setof or name.pct_type or not cast.type_cast.arg.HasField("a_const"):
+        raise SpecError(f"`{text}` is not a type", location=location)
+    return _deparse(tree, location).removeprefix("SELECT NULL::")
+
+
+def _tree(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
+    parser, protobuf = _parser(), import_module("google.protobuf.message")
+
+    if "\x00" in text or len(text) > _MAX_LENGTH or not text.strip():
+        wrong = "is empty" if not text.strip() else "holds a NUL character or more than 10,000 characters"
+        raise SpecError(f"the SQL {wrong}", location=place(0))
+    try:
+        tree = _raw(f"{prefix}{text}\n{suffix}")
+    except parser.PgQueryError as error:
+        position = min(_offsets(text, prefix)(error.cursorpos - 1), len(text.rstrip()))
+        message = error.message.replace("at end of input", "at the end")
+        raise SpecError(f"SQL: {message}", detail=_excerpt(text), location=place(position)) from error
+    except protobuf.DecodeError as error:
+        # protobuf reads 100 levels of messages, which is about 45 of expressions.
+        raise SpecError(
+            "the SQL is nested too deep",
+            location=place(0),
+            hint="write long chains of operators with fewer levels, such as concat(a, b, …) or a = ANY (ARRAY[…])",
+        ) from error
+    except UnicodeEncodeError as error:
+        raise SpecError("the SQL is not valid Unicode", location=place(0)) from error
+    if len(tree.stmts) != 1 or not tree.stmts[0].stmt.HasField("select_stmt"):
+        raise SpecError("the SQL holds more than one expression", detail=_excerpt(text), location=place(0))
+    return tree
+
+
+def _raw(sql: str) -> Tree:
+    return _parser().parse(sql)
+
+
+def _parser() -> Any:
+    # Late, as it takes 0.1 s; by name, as the type stubs that it brings cannot be read.
+    return import_module("postgast")
+
+
+def _check_shape(tree: Tree, text: str, place: Place) -> None:
+    """Refuse everything beside WHERE: GROUP BY, UNION, LIMIT, FOR UPDATE, …"""
+    rest, template = type(tree)(), _raw(f"{_PREFIX}true")
+    rest.CopyFrom(tree)
+    for one in (rest, template):
+        one.stmts[0].stmt.select_stmt.ClearField("where_clause")
+    if rest.stmts[0].stmt.select_stmt != template.stmts[0].stmt.select_stmt:
+        raise SpecError(
+            "the SQL is more than one expression",
+            detail=_excerpt(text),
+            hint="clauses such as GROUP BY, ORDER BY, LIMIT or UNION have no place here",
+            location=place(0),
+        )
+
+
+def _without_target(tree: Tree) -> Tree:
+    rest = type(tree)()
+    rest.CopyFrom(tree)
+    rest.stmts[0].ClearField("stmt_len")
+    select = rest.stmts[0].stmt.select_stmt
+    if len(select.target_list) == 1:
+        select.target_list[0].res_target.ClearField("val")
+    return rest
+
+
+def _cut(tree: Tree, check: Check) -> tuple[str | ColumnRef, ...]:
+    """Deparse the tree with a placeholder for each column, and cut the text there."""
+    before = _deparse(tree, check.place(0))
+    # Cheap beside what a wrong deparse would do: the text that is sent must mean what was checked.
+    if _without_places(_raw(before)) != _without_places(tree):
+        raise SpecError("the SQL cannot be written back as it was read", location=check.place(0))
+    mark = "ref_"
+    while mark in before:
+        mark = f"_{mark}"
+    refs: list[ColumnRef] = []
+    for node, ref in check.columns:
+        del node.fields[:]
+        node.fields.add().string.sval = f"{mark}{len(refs)}_"
+        refs.append(ref)
+    pieces = re.split(f"{mark}([0-9]+)_", _deparse(tree, check.place(0)).removeprefix(_PREFIX))
+    parts = [refs[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
+    return tuple(part for part in parts if part)
+
+
+def _without_places(tree: Tree) -> Tree:
+    copy = type(tree)()
+    copy.CopyFrom(tree)
+    waiting: list[Any] = [copy]
+    while waiting:
+        message = waiting.pop()
+        for field, value in message.ListFields():
+            if field.name in _PLACES:
+                message.ClearField(field.name)
+            elif field.message_type is not None:
+                waiting.extend((value,) if hasattr(value, "DESCRIPTOR") else value)
+    return copy
+
+
+def _deparse(tree: Tree, location: Location) -> str:
+    parser = _parser()
+    try:
+        return str(parser.deparse(tree))
+    except parser.PgQueryError as error:
+        raise SpecError(f"SQL: {error.message}", location=location) from error
+
+
+def _offsets(text: str, prefix: str) -> Callable[[int], int]:
+    """Return how a byte offset in the parsed statement becomes a character offset in `text`."""
+    data = text.encode("utf-8", "replace")
+
+    def offset(position: int) -> int:
+        return len(data[: max(position - len(prefix), 0)].decode("utf-8", "ignore"))
+
+    return offset
+
+
+def _on_one_line(text: str, location: Location) -> Place:
+    def place(offset: int) -> Location:
+        if not location.line or "\n" in text:
+            return location
+        return Location(location.file, location.line, location.column + offset)
+
+    return place
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else f"{line[:77]}…"

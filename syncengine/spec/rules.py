@@ -1,0 +1,81 @@
+"""Combinations of keys that cannot be meant, as far as the spec alone tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from syncengine.spec.draft import Draft
+
+_KEYS = "write `conflict_keys: [column, …]`"
+_UPDATING = frozenset({"upsert", "update"})
+_KEYED = frozenset({"upsert", "update", "ignore"})
+
+
+def check_rules(draft: Draft) -> None:
+    """Note every impossible combination in the draft, each at the key that is too much."""
+    for pointer, message, hint in (
+        *_conflict_target(draft),
+        *_updates(draft),
+        *_keys_needed(draft),
+        *_fields(draft),
+    ):
+        draft.complain(pointer, message, hint, at_key=True)
+
+
+Problem = tuple[str, str, str | None]
+
+
+def _conflict_target(draft: Draft) -> Iterator[Problem]:
+    given, mode = draft.given, draft.data.get("mode")
+    if {"conflict_keys", "conflict_constraint"} <= given:
+        yield (
+            "/conflict_constraint",
+            "`conflict_constraint` stands beside `conflict_keys`",
+            "leave one of them out",
+        )
+    if "conflict_where" in given and "conflict_keys" not in given:
+        yield "/conflict_where", "`conflict_where` needs `conflict_keys`", _KEYS
+    if mode in _KEYED and not draft.has_conflict_target:
+        yield "/mode", f"mode `{mode}` needs a conflict target", f"{_KEYS}, or `conflict_constraint: name`"
+
+
+def _updates(draft: Draft) -> Iterator[Problem]:
+    given, data = draft.given, draft.data
+    mode = draft.mode
+    if mode in ("insert", "ignore"):
+        reason = f"mode `{mode}` updates no row"
+        hint = "write `mode: upsert`" if draft.has_conflict_target else f"{_KEYS}: with it the mode is upsert"
+        for key in ("update_columns", "where"):
+            if key in given:
+                yield f"/{key}", f"`{key}` has no effect: {reason}", hint
+        if data.get("touch_unchanged"):
+            yield "/touch_unchanged", f"`touch_unchanged` has no effect: {reason}", hint
+    elif mode in _UPDATING and data.get("update_columns") == []:
+        for key in ("where", "touch_unchanged"):
+            if data.get(key):
+                hint = "leave one of them out"
+                yield f"/{key}", f"`{key}` has no effect: `update_columns: []` leaves the row alone", hint
+
+
+def _keys_needed(draft: Draft) -> Iterator[Problem]:
+    data = draft.data
+    duplicates = data.get("duplicates", "error")
+    if not draft.has_conflict_target:
+        for key in ("duplicates", "null_keys"):
+            if data.get(key, "error") != "error":
+                yield (
+                    f"/{key}",
+                    f"`{key}` needs a conflict target",
+                    f"{_KEYS}, or `conflict_constraint: name`",
+                )
+    if isinstance(duplicates, dict) and "by" not in duplicates:
+        hint = f"write `{{keep: {duplicates['keep']}, by: column}}`"
+        yield "/duplicates", f"`keep: {duplicates['keep']}` needs `by`", hint
+
+
+def _fields(draft: Draft) -> Iterator[Problem]:
+    columns, ignored = draft.data.get("columns", {}), draft.data.get("ignore_fields", [])
+    fields = {value if isinstance(value, str) else value.get("field") for value in columns.values()}
+    for number, field in enumerate(ignored if isinstance(ignored, list) else []):
+        if field in fields:
+            yield f"/ignore_fields/{number}", f"the field `{field}` is ignored and loaded by `columns`", None

@@ -1,0 +1,75 @@
+"""Names as SQL: quoting, and names derived for the engine's own relations."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from psycopg.sql import SQL, Composable, Composed, Identifier
+
+MAX_BYTES = 63
+
+
+def ident(*parts: str) -> Identifier:
+    """Return a quoted, dotted name.
+
+    PostgreSQL cuts longer names and stops at a NUL without a word, so neither gets here: the spec loader and the
+    catalog have refused them.
+
+    >>> ident("public", "Users").as_string()
+    '"public"."Users"'
+    """
+    for part in parts:
+        if "\0" in part or len(part.encode()) > MAX_BYTES:
+            raise ValueError(f"not a PostgreSQL name: {part!r}")
+    return Identifier(*parts)
+
+
+def quoted(names: Iterable[str], alias: str | None = None) -> Composed:
+    """Return a comma-separated list of quoted names, each behind `alias` if given.
+
+    >>> quoted(["a", "B"], "target").as_string()
+    '"target"."a", "target"."B"'
+    """
+    parts = [ident(alias, name) if alias else ident(name) for name in names]
+    return SQL(", ").join(parts)
+
+
+def commas(parts: Iterable[Composable]) -> Composed:
+    return SQL(", ").join(list(parts))
+
+
+def operator(name: tuple[str, str]) -> Composed:
+    """Return an operator named with its schema, so that no search_path can exchange it.
+
+    >>> operator(("pg_catalog", "=")).as_string()
+    'OPERATOR("pg_catalog".=)'
+    """
+    return SQL("OPERATOR({}.{})").format(Identifier(name[0]), SQL(name[1]))
+
+
+def beside(taken: Collection[str], name: str) -> str:
+    """Return `name`, with underscores put before it until no column is called so.
+
+    >>> beside(["id", "_op"], "_op")
+    '__op'
+    """
+    while name in taken:
+        name = f"_{name}"
+    return name
+
+
+def stage_name(run: str) -> str:
+    """Return the staging table's name for a run (SPEC.md §9)."""
+    return f"stage_{run}"
+
+
+def fit(name: str, taken: Collection[str]) -> str:
+    """Return a name for a staging column: `name` cut to 63 bytes as SQL would, made unique among `taken`."""
+    short = name.encode()[:MAX_BYTES].decode(errors="ignore").replace("\0", "") or "_"
+    number = 1
+    candidate = short
+    while candidate in taken:
+        number += 1
+        suffix = f"_{number}"
+        candidate = short.encode()[: MAX_BYTES - len(suffix)].decode(errors="ignore") + suffix
+    return candidate

@@ -1,0 +1,128 @@
+"""Steps that several modes and strategies take, made of the statements."""
+
+from __future__ import annotations
+
+from psycopg.sql import Composed
+
+from syncengine.model.facts import Handover
+from syncengine.model.plan import Check, Classify, CopyIn, Counter, RunSql, Step, WriteFile
+from syncengine.model.task import QualifiedName, Task
+from syncengine.sql import staging, statements
+
+
+def text(statement: Composed) -> str:
+    """Return a composed statement as text; names are quoted without asking a server."""
+    return statement.as_string()
+
+
+def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
+    schema = RunSql(title=f"create schema {stage[0]}", sql=text(staging.create_engine_schema(stage[0])))
+    create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
+    copy = copy_in(task, stage, f"COPY {len(task.stage)} fields into staging")
+    return (create, copy) if task.server.engine_schema_exists else (schema, create, copy)
+
+
+def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter | None = None) -> CopyIn:
+    """Return the step that copies the source into a relation; `counts` if that is the target itself."""
+    columns = tuple(staged.column for staged in task.stage)
+    csv = task.source.csv if Handover.CSV_BYTES in task.source.handovers else None
+    drops = any(trigger.timing == "BEFORE" for trigger in task.table.triggers)
+    return CopyIn(
+        title=title,
+        sql=text(staging.copy_in(relation, [column.column for column in columns], csv)),
+        schema=relation[0],
+        table=relation[1],
+        columns=columns,
+        handover=Handover.CSV_BYTES if csv else Handover.ROWS,
+        csv=csv,
+        counts=counts,
+        own_path=counts is not None,
+        may_drop_rows=counts is not None and drops,
+    )
+
+
+def one_row_a_key(task: Task) -> tuple[Step, ...]:
+    """Return the steps after which staging holds no NULL key it must not hold, and each key once."""
+    if not task.keys:
+        return ()
+    steps: list[Step] = []
+    null_keys = staging.check_null_keys(task)
+    if null_keys is not None:
+        steps.append(
+            Check(
+                title="no row without a key",
+                sql=text(null_keys),
+                failure="null-keys",
+                message="rows have a NULL conflict key, or lie outside conflict_where",
+                hint="mend the source, or say what to do with them: `null_keys: insert`",
+                location=task.spec.mark("/conflict_keys"),
+            )
+        )
+    keys = ", ".join(part.text for part in task.keys)
+    steps.append(RunSql(title=f"find keys that come twice ({keys})", sql=text(staging.find_repeated_keys(task))))
+    if task.spec.duplicates.keep == "error":
+        steps.append(
+            Check(
+                title="no key with two different rows",
+                sql=text(staging.check_duplicate_keys(task)),
+                failure="duplicate-keys",
+                message="keys come more than once in the source, with different rows",
+                hint="mend the source, or say which row wins: `duplicates: last`",
+                location=task.spec.mark("/conflict_keys"),
+            )
+        )
+    steps.append(
+        RunSql(title="take duplicates out", sql=text(staging.delete_duplicates(task)), counts="duplicates")
+    )
+    return tuple(steps)
+
+
+def classified(task: Task, *, new: statements.New, update: bool) -> tuple[Step, ...]:
+    """Return the steps that put every staged row into its class and count the classes."""
+    statement = statements.classify(task, new=new, update=update)
+    order = [part.column for part in task.keys if part.column is not None]
+    return (
+        *(_locked(task) if update else ()),
+        RunSql(title="classify: join with the target, keep what changes", sql=text(statement)),
+        RunSql(title="analyze the changes", sql=text(staging.analyze(statements.CHANGES, order))),
+        Classify(title="count the classes", sql=text(statements.count_classes(task))),
+    )
+
+
+def update_changed(task: Task) -> tuple[Step, ...]:
+    statement = text(statements.update_changes(task))
+    return (RunSql(title="update the rows that change", sql=statement, counts="updated", own_path=True),)
+
+
+def insert_new(task: Task) -> tuple[Step, ...]:
+    statement = text(statements.insert_changes(task))
+    return (RunSql(title="insert the new rows", sql=statement, counts="inserted", own_path=True),)
+
+
+def collecting(task: Task) -> tuple[Step, ...]:
+    """Return the step that makes room for `returning`, if the spec asks for it."""
+    if task.spec.returning is None:
+        return ()
+    return (RunSql(title="make room for the rows to return", sql=text(statements.create_returned(task))),)
+
+
+def returned(task: Task) -> tuple[Step, ...]:
+    """Return the step that writes the file of `returning`, if the spec asks for it."""
+    if task.spec.returning is None:
+        return ()
+    statement = text(statements.returned_rows(task))
+    return (WriteFile(title="write the returned rows", sql=statement, returning=task.spec.returning),)
+
+
+def _locked(task: Task) -> tuple[Step, ...]:
+    lock = text(statements.lock_rows(task))
+    return (RunSql(title="lock the stored rows in key order", sql=lock, last_resort=True),)
+
+
+def created(task: Task) -> tuple[Step, ...]:
+    """Return the step that makes a target which is missing."""
+    if task.table.exists:
+        return ()
+    create = text(statements.create_target(task))
+    return (RunSql(title=f"create {task.table}", sql=create, own_path=True),)

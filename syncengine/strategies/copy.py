@@ -1,0 +1,46 @@
+"""copy: COPY straight into the target, where no row can conflict."""
+
+from __future__ import annotations
+
+from syncengine.model.plan import Fit, Misfit, Unit, Verdict
+from syncengine.model.task import Task
+from syncengine.protocols import Mode
+from syncengine.sql import steps
+
+
+class Copy:
+    name = "copy"
+
+    def judge(self, task: Task) -> Verdict:
+        reason = _obstacle(task)
+        if reason:
+            return Misfit(strategy=self.name, reason=reason)
+        rows = task.rows if task.rows is not None else 1_000_000
+        return Fit(strategy=self.name, cost=2 * rows, reasons=("no row can conflict: mode is insert",))
+
+    def units(self, task: Task, mode: Mode) -> tuple[Unit, ...]:
+        title = f"COPY {len(task.stage)} columns into {task.table}"
+        copy = steps.copy_in(task, task.target, title, counts="inserted")
+        return (Unit(name="publish", steps=(*steps.created(task), copy), publishes=True),)
+
+
+def _obstacle(task: Task) -> str:
+    """Return why COPY into the target won't do, or an empty text."""
+    if task.spec.mode != "insert":
+        return f"straight COPY cannot resolve conflicts (mode is {task.spec.mode})"
+    if task.infers or task.staged_rows is not None:
+        return "types are inferred from the whole source in staging"
+    if task.keys:
+        return "duplicates of the conflict keys must be looked for in staging first"
+    if task.spec.returning is not None:
+        return "COPY returns no rows"
+    if task.converts:
+        return "columns are computed by expressions or read as another type"
+    if {staged.column.column for staged in task.stage} != set(task.columns):
+        return "some fields are ignored"
+    if task.table.relation not in ("table", "partitioned"):
+        return f"{task.table} is a {task.table.kind_text}"
+    return ""
+
+
+PLUGIN = Copy()

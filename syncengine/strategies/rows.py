@@ -1,0 +1,69 @@
+"""rows: multi-row INSERTs into a temporary table, then classify and apply, all in one transaction.
+
+For small inputs: nothing to make or drop in the engine's schema, and no COPY to start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from syncengine.model.facts import Handover
+from syncengine.model.plan import Fit, InsertRows, Misfit, RunSql, Step, Unit, Verdict
+from syncengine.model.task import QualifiedName, Task
+from syncengine.protocols import Mode
+from syncengine.sql import staging, steps
+
+STAGE: QualifiedName = ("pg_temp", "stage")
+LOAD: QualifiedName = ("pg_temp", "load")
+MOST_ROWS = 100_000
+
+
+class Rows:
+    name = "rows"
+
+    def judge(self, task: Task) -> Verdict:
+        reason = _obstacle(task)
+        if reason:
+            return Misfit(strategy=self.name, reason=reason)
+        assert task.rows is not None
+        reasons = (f"{task.rows:,} rows, {len(task.loaded)} columns: few enough for multi-row statements",)
+        return Fit(strategy=self.name, cost=6 * task.rows, reasons=reasons)
+
+    def units(self, task: Task, mode: Mode) -> tuple[Unit, ...]:
+        relation = LOAD if task.converts else STAGE
+        task = replace(task, relation=relation)
+        columns = tuple(staged.column for staged in task.stage)
+        create: list[Step] = [RunSql(title="create staging", sql=steps.text(staging.create_stage(task, STAGE)))]
+        if task.converts:
+            load = steps.text(staging.create_load(task, LOAD))
+            create.append(RunSql(title="create the typed staging table", sql=load))
+        head = staging.insert_rows(STAGE, [column.column for column in columns])
+        fill: list[Step] = [InsertRows(title="send the rows", sql=steps.text(head), columns=columns)]
+        if task.converts:
+            convert = staging.convert(task, STAGE, LOAD)
+            fill.append(RunSql(title="compute the columns", sql=steps.text(convert)))
+        unit = Unit(
+            name="publish",
+            steps=(*steps.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),
+            isolation="repeatable read",
+            publishes=True,
+        )
+        return (unit,)
+
+
+def _obstacle(task: Task) -> str:
+    """Return why multi-row statements won't do, or an empty text."""
+    if Handover.ROWS not in task.source.handovers:
+        return "the source hands over no rows"
+    if task.infers or task.staged_rows is not None:
+        return "types are inferred from the whole source in staging"
+    if not task.server.temporary:
+        return f"{task.server.role} may not make temporary tables: GRANT TEMPORARY ON DATABASE"
+    if task.rows is None or not task.source.exact:
+        return "the number of rows is not known to be small"
+    if task.rows > MOST_ROWS:
+        return f"{task.rows:,} rows are too many for multi-row statements"
+    return ""
+
+
+PLUGIN = Rows()

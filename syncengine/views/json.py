@@ -1,0 +1,82 @@
+"""json: one document for machines (SPEC.md §6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from syncengine.errors import SyncError
+from syncengine.model.explain import FORMAT, document
+from syncengine.model.plan import Plan
+from syncengine.model.report import COUNTERS, Report
+from syncengine.model.spec import Spec
+
+
+class Json:
+    name: ClassVar[str] = "json"
+
+    def plans(self, plans: Iterable[Plan], failures: Iterable[tuple[str, SyncError]], *, sql: bool) -> str:
+        specs = [document(plan) for plan in plans]
+        failed = [_failed(name, error) for name, error in failures]
+        return _dump({"format": FORMAT, "ok": not failed, "specs": specs + failed})
+
+    def reports(self, run_id: str, reports: Iterable[Report]) -> str:
+        specs = [_report(report) for report in reports]
+        ok = all(spec["error"] is None for spec in specs)
+        return _dump({"format": FORMAT, "run_id": run_id, "ok": ok, "specs": specs})
+
+    def problems(self, run_id: str, error: SyncError) -> str:
+        """Return a document with one entry a problem; nothing was started."""
+        specs = [_failed(single.location.file if single.location else "", single) for single in error.each()]
+        return _dump({"format": FORMAT, "run_id": run_id, "ok": False, "specs": specs})
+
+    def valid(self, specs: Iterable[Spec]) -> str:
+        shown = [
+            {"name": spec.name, "file": spec.file, "mode": spec.mode, "target": str(spec.target), "error": None}
+            for spec in specs
+        ]
+        return _dump({"format": FORMAT, "ok": True, "specs": shown})
+
+
+def _report(report: Report) -> dict[str, object]:
+    return {
+        "name": report.name,
+        "mode": report.mode,
+        "strategy": report.strategy,
+        "target": report.target,
+        "connection": report.connection,
+        **{counter: getattr(report, counter) for counter in COUNTERS},
+        "bytes_read": report.bytes_read,
+        "seconds": round(report.seconds, 3),
+        "resumed": report.resumed,
+        "retries": report.retries,
+        "files": list(report.files),
+        "error": error_document(report.error) if report.error is not None else None,
+    }
+
+
+def _failed(name: str, error: SyncError) -> dict[str, object]:
+    nothing: dict[str, object] = dict.fromkeys(COUNTERS, 0)
+    counters = {"mode": None, "strategy": None, **nothing, "bytes_read": 0, "seconds": 0.0, "resumed": False}
+    return {"name": name, **counters, "error": error_document(error)}
+
+
+def error_document(error: SyncError) -> dict[str, object]:
+    """Return an error as SPEC.md §6 shapes it; `location` is null or {file, line, column}."""
+    place = error.location
+    where = {"file": place.file, "line": place.line, "column": place.column} if place is not None else None
+    return {
+        "code": error.code,
+        "message": error.message,
+        "detail": error.detail,
+        "hint": error.hint,
+        "location": where,
+    }
+
+
+def _dump(value: Mapping[str, object]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+PLUGIN = Json()

@@ -1,0 +1,65 @@
+"""text: for people at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from syncengine.errors import SyncError
+from syncengine.model.plan import Plan
+from syncengine.model.report import Report
+from syncengine.model.spec import Spec
+
+
+class Text:
+    name: ClassVar[str] = "text"
+
+    def plans(self, plans: Iterable[Plan], failures: Iterable[tuple[str, SyncError]], *, sql: bool) -> str:
+        """Return the plans explained, and what could not be planned."""
+        texts = [plan.explain(sql=sql) for plan in plans]
+        texts += [f"{name}: {problem(error)}\n" for name, error in failures]
+        return "\n".join(texts)
+
+    def reports(self, run_id: str, reports: Iterable[Report]) -> str:
+        """Return one paragraph a spec: the books, then files or the error."""
+        return "".join(line + "\n" for report in reports for line in _lines(report))
+
+    def problems(self, run_id: str, error: SyncError) -> str:
+        """Return every problem, a blank line between those that have details."""
+        return "".join(f"{problem(single)}\n" for single in error.each())
+
+    def valid(self, specs: Iterable[Spec]) -> str:
+        return "".join(f"{spec.file}: {spec.name} is valid ({spec.mode} into {spec.target})\n" for spec in specs)
+
+
+def problem(error: SyncError) -> str:
+    """Return an error as `place: code: message`, with detail and hint below."""
+    place = f"{error.location}: " if error.location else ""
+    lines = [f"{place}{error.message} [{error.code}]"]
+    lines += [f"  detail: {error.detail}"] if error.detail else []
+    lines += [f"  hint:   {error.hint}"] if error.hint else []
+    return "\n".join(lines)
+
+
+def _lines(report: Report) -> Iterator[str]:
+    if report.error is not None:
+        yield f"{report.name}: failed, {report.target} is as it was"
+        yield from (f"  {line}" for line in problem(report.error).splitlines())
+        return
+    heading = f"{report.name}: {report.mode} into {report.target} ({report.connection}) by {report.strategy}"
+    yield f"{heading} in {report.seconds:.2f} s"
+    counts = report.counts
+    classes = [
+        (counts.inserted, "inserted"),
+        (counts.updated, "updated"),
+        (counts.unchanged, "unchanged"),
+        (counts.skipped, "skipped"),
+        (counts.duplicates, "duplicates"),
+    ]
+    parts = ", ".join(f"{number:,} {name}" for number, name in classes)
+    yield f"  {counts.rows_read:,} rows read = {parts}"
+    for path in report.files:
+        yield f"  returned rows are in {path}"
+
+
+PLUGIN = Text()

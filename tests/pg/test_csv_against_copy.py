@@ -1,0 +1,156 @@
+"""What the CSV source reads is what PostgreSQL's own COPY reads, and COPY takes what it hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg.sql import SQL, Identifier, Literal
+
+from syncengine.errors import BadRow, SourceError
+from syncengine.sources._csvfile import CsvFile
+from syncengine.sources._dialect import layout
+
+PIECES = ["a", "b,c", ",", '"', '""', "\n", "\r\n", "\r", "\\.", "\n\\.\n", "\\", "'", ";", "é", "NA", '"x\ny",z\n']
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
+SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=5)
+DIALECTS = {
+    "default": {},
+    "other-escape": {"escape": "\\"},
+    "other-marks": {"delimiter": ";", "quote": "'", "escape": '"', "null": "NA"},
+}
+relaxed = settings(
+    max_examples=int(__import__('os').environ.get('NEX','40')), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class Chopped:
+    """An input that comes in blocks of odd sizes."""
+
+    label = "x.csv"
+    compression = "none"
+    reopenable = True
+    bytes_read = 0
+
+    def __init__(self, data: bytes, sizes: list[int]) -> None:
+        self._data = data
+        self._sizes = sizes
+        self.size = len(data)
+
+    @contextmanager
+    def open(self) -> Iterator[Chopped]:
+        yield self
+
+    def blocks(self) -> Iterator[bytes]:
+        start = turn = 0
+        while start < len(self._data):
+            size = self._sizes[turn % len(self._sizes)]
+            yield self._data[start : start + size]
+            start, turn = start + size, turn + 1
+
+
+def a_file(text: str, columns: int, sizes: list[int], **options: object) -> CsvFile:
+    names = [f"c{number}" for number in range(columns)]
+    return CsvFile(Chopped(text.encode(), sizes), layout({"header": names, **options}, ","))
+
+
+def copied(conn: psycopg.Connection, blocks: Iterator[bytes], columns: int, options: dict[str, str]) -> object:
+    """Return (count, rows) of a COPY, or its SQLSTATE."""
+    listed = SQL(", ").join(Identifier(f"c{number}") for number in range(columns))
+    typed = SQL(", ").join(SQL("{} text").format(Identifier(f"c{number}")) for number in range(columns))
+    marks = [SQL("{} {}").format(SQL(key), Literal(mark)) for key, mark in options.items()]
+    into = SQL("COPY t ({}) FROM STDIN ({})").format(listed, SQL(", ").join([SQL("FORMAT csv"), *marks]))
+    try:
+        with conn.transaction(force_rollback=True), conn.cursor() as cursor:
+            cursor.execute(SQL("CREATE TABLE t (n int GENERATED ALWAYS AS IDENTITY, {})").format(typed))
+            with cursor.copy(into) as stream:
+                for block in blocks:
+                    stream.write(block)
+            count = cursor.rowcount
+            return count, cursor.execute(SQL("SELECT {} FROM t ORDER BY n").format(listed)).fetchall()
+    except psycopg.DataError as error:
+        return error.sqlstate
+
+
+def ours(file: CsvFile) -> object:
+    try:
+        rows = [tuple(values) for values in file.rows()]
+    except (BadRow, SourceError):
+        return "22P04"
+    return len(rows), rows
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(text=TEXTS, sizes=SIZES)
+@relaxed
+def test_rows_and_blocks_are_what_copy_reads(db, dialect, columns, text, sizes):
+    options = DIALECTS[dialect]
+    sent = a_file(text, columns, sizes, **options)
+    try:
+        through = copied(db.conn, sent.blocks(), columns, options)
+    except SourceError:
+        through = "22P04"
+    direct = copied(db.conn, iter([text.encode()]), columns, options)
+
+    assert through == ours(a_file(text, columns, sizes, **options))
+    if not isinstance(through, str):
+        assert sent.records == through[0]
+    if not isinstance(direct, str) and not (db.server.version == "15" and "\\." in text):
+        assert through == direct
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        pytest.param("a\n\\.\nb\n", ["a", "\\.", "b"], id="in-the-middle"),
+        pytest.param("\\.\nb\n", ["\\.", "b"], id="first-line"),
+        pytest.param("a\n\\.", ["a", "\\."], id="last-line-without-newline"),
+        pytest.param("a\r\n\\.\r\nb\r\n", ["a", "\\.", "b"], id="crlf"),
+        pytest.param("a\r\\.\rb\r", ["a", "\\.", "b"], id="cr"),
+        pytest.param('"a\n\\.\nb"\n', ["a\n\\.\nb"], id="inside-quotes"),
+        pytest.param('"a\r\n\\.\r\nb"\r\n', ["a\r\n\\.\r\nb"], id="crlf-inside-quotes"),
+        pytest.param("\\.\n\\.\n\\.\n", ["\\."] * 3, id="three-in-a-row"),
+        pytest.param("\\.x\nx\\.\n", ["\\.x", "x\\."], id="not-alone"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_lone_backslash_dot_never_ends_the_copy(db, text, values, size):
+    _, rows = copied(db.conn, a_file(text, 1, [size]).blocks(), 1, {})
+
+    assert [value for (value,) in rows] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        pytest.param("1,2\nx,3\n", 2, id="plain"),
+        pytest.param('1,"a\nb"\n2,"c\nd"\nx,3\n', 5, id="after-records-of-two-lines"),
+        pytest.param('1,"a\r\nb\rc"\r\n2,"c\r\nd"\r\nx,3\r\n', 5, id="crlf-in-quotes"),
+        pytest.param('1,2\nx,"a\nb\nc"\n4,5\n', 2, id="the-bad-record-has-three-lines"),
+        pytest.param('x,"a\nb\nc"\n4,5\n', 1, id="the-first-record"),
+        pytest.param("1,2\n3\n", 2, id="too-few-fields"),
+    ],
+)
+def test_locate_names_the_line_a_refused_record_starts_in(db, text, start):
+    db.execute("CREATE TABLE numbers (c0 int, c1 text)")
+    file = a_file(text, 2, [7])
+
+    with pytest.raises(psycopg.DataError) as caught, db.conn.cursor() as cursor:
+        with cursor.copy("COPY numbers FROM STDIN (FORMAT csv)") as stream:
+            for block in file.blocks():
+                stream.write(block)
+    line = int(caught.value.diag.context.split("line ")[1].split(",")[0].split(":")[0])
+
+    assert file.locate(line) == f"x.csv:{start}"
+
+
+def test_records_count_what_copy_counts_with_blank_lines(db):
+    file = a_file("a\n\n\nb\n\n", 1, [4])
+
+    assert copied(db.conn, file.blocks(), 1, {}) == (5, [("a",), (None,), (None,), ("b",), (None,)])
+    assert file.records == 5

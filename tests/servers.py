@@ -1,0 +1,202 @@
+"""Throw-away PostgreSQL servers: one per version and test session, shared by the session's processes.
+
+They live by the same rules as the embedded server: the last process to leave, even by kill -9, ends them.
+What a killed session leaves on the disk is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import Params
+
+from syncengine.embedded import binaries, locks
+from syncengine.embedded import server as embedded_server
+from syncengine.embedded.binaries import Binaries
+from syncengine.embedded.cluster import Cluster
+from syncengine.embedded.place import runner_for
+from syncengine.errors import EmbeddedError
+
+VERSIONS = ("18", "15")
+SYSTEM_SERVERS = Path("/usr/lib/postgresql")
+FOLDER_VARIABLE = "SYNCENGINE_TEST_FOLDER"
+REQUIRED_VARIABLE = "SYNCENGINE_REQUIRE_PG"
+
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",  # dead rows are counted by tests
+    "max_connections": "200",
+    "max_wal_size": "2GB",
+}
+
+
+class MissingServer(Exception):
+    """The server's programs are not on this machine."""
+
+
+class Database:
+    """A fresh database.  `conn` is in autocommit."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.url = server.url(name)
+
+    @cached_property
+    def conn(self) -> psycopg.Connection:
+        return self.connect()
+
+    def connect(self) -> psycopg.Connection:
+        """Open one more connection, in autocommit; it is closed with the database."""
+        return psycopg.connect(self.url, autocommit=True)
+
+    def execute(self, query: str, params: Params | None = None) -> list[tuple[object, ...]]:
+        """Run a statement; return its rows, none where it has none."""
+        cursor = self.conn.execute(query.encode(), params)
+        return cursor.fetchall() if cursor.description else []
+
+    def one(self, query: str, params: Params | None = None) -> object:
+        """Return the first value of the first row."""
+        return self.execute(query, params)[0][0]
+
+
+class Server:
+    """A running server; `version` is the major one."""
+
+    def __init__(self, version: str, url: str) -> None:
+        self.version = version
+        self._url = url
+        self._admin = psycopg.connect(url, autocommit=True)
+
+    def url(self, database: str = "postgres") -> str:
+        return urlunsplit(urlsplit(self._url)._replace(path=f"/{database}"))
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Make a database, and drop it at the end whoever is connected."""
+        name = f"t_{secrets.token_hex(6)}"
+        quoted = sql.Identifier(name)
+        self._admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY file_copy").format(quoted)
+        )
+        database = Database(self, name)
+        try:
+            yield database
+        finally:
+            if "conn" in vars(database):
+                database.conn.close()
+            self._admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(quoted))
+
+    def close(self) -> None:
+        self._admin.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """The servers of one test session, by version, started when first asked for."""
+
+    folder: Path
+
+    @contextmanager
+    def servers(self) -> Iterator[Callable[[str], Server]]:
+        """Return what gives the server of a version, or raises MissingServer."""
+        started: dict[str, Server] = {}
+        with ExitStack() as held:
+
+            def get(version: str) -> Server:
+                if version not in started:
+                    find(version)
+                    running = held.enter_context(embedded_server.hold(_cluster(self.folder / version)))
+                    started[version] = Server(version, running.url)
+                    held.callback(started[version].close)
+                return started[version]
+
+            yield get
+
+    @contextmanager
+    def project(self) -> Iterator[Path]:
+        """Make an empty folder that the account running servers for root can reach."""
+        folder = Path(tempfile.mkdtemp(prefix="project-", dir=self.folder))
+        folder.chmod(0o755)
+        yield folder
+        _remove(folder, folder / ".syncengine" / "postgres")
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Open a test session in its main process; its workers find it by `joined`."""
+    root = Path(tempfile.gettempdir()) / f"syncengine-tests-{os.getuid()}"
+    root.mkdir(exist_ok=True)
+    if root.is_symlink() or root.stat().st_uid != os.getuid():
+        raise PermissionError(f"{root} belongs to somebody else")
+    with ExitStack() as held:
+        with locks.exclusive(root / "lock"):
+            for remains in root.glob("session-*"):
+                if locks.is_free(remains / "lock"):
+                    _remove(remains, *(remains / version for version in VERSIONS))
+            folder = Path(tempfile.mkdtemp(prefix="session-", dir=root))
+            for opened in (root, folder):
+                opened.chmod(0o755)
+            held.enter_context(locks.exclusive(folder / "lock"))
+        os.environ[FOLDER_VARIABLE] = str(folder)
+        try:
+            yield Session(folder=folder)
+        finally:
+            _remove(folder, *(folder / version for version in VERSIONS))
+
+
+def joined() -> Session:
+    """Return the session that the parent process opened."""
+    return Session(folder=Path(os.environ[FOLDER_VARIABLE]))
+
+
+def missing(versions: Sequence[str]) -> dict[str, str]:
+    """Return why which of the versions can't be tested here."""
+    reasons = {}
+    for version in versions:
+        try:
+            find(version)
+        except MissingServer as error:
+            reasons[version] = str(error)
+    return reasons
+
+
+def find(version: str) -> Binaries:
+    """Return the programs of a major version: the embedded ones if they are it, else the system's."""
+    try:
+        embedded = binaries.packaged()
+        if embedded.major == version:
+            return embedded
+        return binaries.inspect(SYSTEM_SERVERS / version / "bin")
+    except EmbeddedError as error:
+        raise MissingServer(f"no PostgreSQL {version} here: {error.message}") from error
+
+
+def _cluster(home: Path) -> Cluster:
+    return Cluster(
+        home=home,
+        account=runner_for(home),
+        find_binaries=lambda: find(home.name),
+        settings=SETTINGS,
+        locale=("--locale=C.UTF-8",),
+    )
+
+
+def _remove(folder: Path, *homes: Path) -> None:
+    for home in homes:
+        if home.exists():
+            embedded_server.stop(_cluster(home))
+    shutil.rmtree(folder, ignore_errors=True)
