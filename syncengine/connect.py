@@ -116,7 +116,9 @@ def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     parts = (error.diag.message_detail, doing and f"while {doing}", state and f"SQLSTATE {state}")
     detail = "; ".join(part for part in parts if part)
     hint = error.diag.message_hint or _HINTS.get(state or "")
-    return _class_of(error, state)(redact(message), detail=redact(detail) or None, hint=hint and redact(hint))
+    wrapped = _class_of(error, state)(redact(message), detail=redact(detail) or None, hint=hint and redact(hint))
+    wrapped.sqlstate = state
+    return wrapped
 
 
 def _class_of(error: psycopg.Error, state: str | None) -> type[SyncError]:

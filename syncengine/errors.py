@@ -20,7 +20,7 @@ SyncError
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
 └── Interrupted          Ctrl-C or SIGTERM
 
-`code` is stable and names the error for machines, `exit_code` is SPEC.md §6's, `retryable` tells whether
+`sqlstate` is the server's, where it is the server's error.  `code` is stable and names the error for machines, `exit_code` is SPEC.md §6's, `retryable` tells whether
 the same call may succeed later.  Errors pickle: engines send them home.
 """
 
@@ -50,6 +50,7 @@ class SyncError(Exception):
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+    sqlstate: str | None = None
 
     def __init__(
         self,

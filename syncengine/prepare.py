@@ -30,7 +30,8 @@ SHOWN_RUN = "run"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A plan with what it takes to carry it out.  `untyped` are the columns of a target to be created whose types
-    are yet to be inferred from the source; until then the plan takes them for text."""
+    are yet to be inferred from the source; until then the plan takes them for text.
+    """
 
     spec: Spec
     source: Source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from syncengine.errors import SyncError
@@ -82,7 +82,8 @@ class Whereabouts:
 
 class SourcePlugin(Protocol):
     """A source type.  `options` is the JSON Schema of its keys beside `type`; `extensions` (without the dot) and
-    `schemes` (`https`) let a plain string choose it."""
+    `schemes` (`https`) let a plain string choose it.
+    """
 
     name: ClassVar[str]
     extensions: ClassVar[tuple[str, ...]]

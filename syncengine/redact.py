@@ -10,6 +10,8 @@ import re
 from functools import lru_cache
 from urllib.parse import quote, unquote
 
+from syncengine.errors import SyncError
+
 MASK = "***"
 # Shorter texts occur everywhere, and masking them would say more than it hides.
 _SHORTEST = 4
@@ -47,6 +49,15 @@ def redact(text: str) -> str:
     masked = pattern.sub(MASK, text) if pattern else text
     masked = _URL_PASSWORD.sub(lambda match: f"{match['user']}:{MASK}@", masked)
     return _NAMED_PASSWORD.sub(lambda match: f"{match['name']}{MASK}", masked)
+
+
+def redact_error(error: SyncError) -> SyncError:
+    """Mask the texts of an error in place, and return it."""
+    error.message = redact(error.message)
+    error.detail = redact(error.detail) if error.detail else error.detail
+    error.hint = redact(error.hint) if error.hint else error.hint
+    error.args = (error.message,)
+    return error
 
 
 @lru_cache(maxsize=1)

@@ -180,9 +180,12 @@ def find(version: str) -> Binaries:
         embedded = binaries.packaged()
         if embedded.major == version:
             return embedded
-        return binaries.inspect(SYSTEM_SERVERS / version / "bin")
     except EmbeddedError as error:
         raise MissingServer(f"no PostgreSQL {version} here: {error.message}") from error
+    folder = SYSTEM_SERVERS / version / "bin"
+    if not folder.exists():
+        raise MissingServer(f"no PostgreSQL {version} here: there is no {folder}")
+    return binaries.inspect(folder)
 
 
 def _cluster(home: Path) -> Cluster:

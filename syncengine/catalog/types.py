@@ -19,6 +19,7 @@ from syncengine.model.facts import ColumnFacts
 #   chain: a domain and what it stands on, down to the base type.  part: all that a type is made of.
 #   equal: the `=` of the default btree operator class, found as the server does (GetDefaultOpClass): that of
 #   the type, of its polymorphic kin, or of a type it is binary-coercible to; elements of arrays need one too.
+# A domain over an enum has no `=` at all: anyenum does not take it.
 # Typmod -1 and not NULL for the base type: NULL makes "character" of bpchar, and a cast to that cuts to one.
 DESCRIBED = SQL("""
 chain (root, oid) AS (
@@ -70,12 +71,12 @@ described AS (
     SELECT u.typid, u.typmod, u.coll,
            format_type(u.typid, u.typmod) AS type,
            format_type(b.oid, -1) AS base_type,
-           b.typtype = 'e' OR b.builtin IN (
+           b.typtype = 'e' AND b.oid = u.typid OR b.builtin IN (
                'bool', 'int2', 'int4', 'int8', 'oid', 'uuid', 'date', 'time', 'timetz', 'timestamp',
                'timestamptz', 'money', 'char', 'bytea', 'macaddr', 'macaddr8')
                OR b.builtin IN ('text', 'varchar', 'name') AND coalesce(l.collisdeterministic, true)
                AS identity_equal,
-           CASE WHEN NOT EXISTS (
+           CASE WHEN (b.typtype <> 'e' OR b.oid = u.typid) AND NOT EXISTS (
                SELECT FROM part AS p JOIN equal AS q ON q.oid = p.oid
                WHERE p.root = u.typid AND q.operator IS NULL) THEN e.operator END AS equality,
            CASE WHEN b.builtin IN ('json', 'jsonb') THEN 'json' WHEN b.is_array THEN 'array'

@@ -30,6 +30,7 @@ def command(
     from syncengine import api, registry
     from syncengine.cli.output import exit_code, listening, refuse, say
     from syncengine.errors import SyncError
+    from syncengine.jobs import Failed
 
     shown = registry.view(view)
     try:
@@ -37,7 +38,7 @@ def command(
             planned = api.plan_all(api.load(paths), connection=connection, announce=announce)
     except SyncError as error:
         return refuse(shown, "", error)
-    failed = [one for one in planned if isinstance(one, api.Failed)]
-    plans = [one for one in planned if not isinstance(one, api.Failed)]
+    failed = [one for one in planned if isinstance(one, Failed)]
+    plans = [one for one in planned if not isinstance(one, Failed)]
     say(shown.plans(plans, [(one.spec.name, one.error) for one in failed], sql=sql))
     return exit_code(one.error.exit_code for one in failed)

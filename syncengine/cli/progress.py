@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -76,4 +76,5 @@ class Bars:
 
     def _show(self, *, completed: int | None = None, total: int | None = None, **fields: str) -> None:
         if self._task is not None:
-            self._progress.update(self._task, completed=completed, total=total, **fields)
+            known: dict[str, Any] = dict(fields)
+            self._progress.update(self._task, completed=completed, total=total, **known)

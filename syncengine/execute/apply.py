@@ -9,7 +9,7 @@ from typing import assert_never
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Literal
+from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import (
@@ -124,7 +124,7 @@ class Run:
         self._files.clear()
         self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
 
-    def _settings(self) -> SQL:
+    def _settings(self) -> Composed:
         pairs = [("search_path", PINNED_PATH), *self.plan.settings]
         calls = [SQL("set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
         return SQL("SELECT {}").format(SQL(", ").join(calls))

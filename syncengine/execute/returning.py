@@ -13,6 +13,7 @@ from psycopg.rows import TupleRow
 
 from syncengine.errors import SourceError
 from syncengine.model.plan import WriteFile
+from syncengine.sql import staging
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def write(step: WriteFile, connection: psycopg.Connection[TupleRow]) -> PendingF
 
 def _csv(query: str, connection: psycopg.Connection[TupleRow], file: BinaryIO) -> int:
     with connection.cursor() as cursor:
-        with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER)".encode()) as stream:
+        with cursor.copy(staging.copy_out(query)) as stream:
             for block in stream:
                 file.write(block)
         return cursor.rowcount
@@ -63,9 +64,8 @@ def _csv(query: str, connection: psycopg.Connection[TupleRow], file: BinaryIO) -
 
 def _json_lines(query: str, connection: psycopg.Connection[TupleRow], file: BinaryIO) -> int:
     rows = 0
-    statement = f"SELECT CAST(row_to_json(returned) AS text) FROM ({query}) AS returned".encode()
     with connection.cursor() as cursor:
-        for (line,) in cursor.stream(statement):
+        for (line,) in cursor.stream(staging.json_rows(query)):
             file.write(str(line).encode() + b"\n")
             rows += 1
     return rows

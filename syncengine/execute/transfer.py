@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from time import monotonic
 
@@ -140,10 +141,18 @@ def insert(step: InsertRows, connection: psycopg.Connection[object], source: Sou
         assert not isinstance(stream, CsvBytes)
         texts = _texts(stream, step.columns)
         while some := list(islice(texts, batch)):
-            _insert(step, connection, some, lambda row, before=rows: stream.locate(before + row))
+            _insert(step, connection, some, partial(_locate, stream, rows))
             rows += len(some)
         size = stream.bytes_read
     return Sent(rows=rows, taken=rows, bytes=size)
+
+
+def _locate(stream: RowStream, before: int, row: int) -> str:
+    return stream.locate(before + row)
+
+
+def _always(place: str, row: int) -> str:
+    return place
 
 
 def _insert(
@@ -159,7 +168,7 @@ def _insert(
     except psycopg.Error as error:
         if len(rows) > 1 and error.sqlstate and error.sqlstate[:2] in ("22", "23"):
             for number, row in enumerate(rows, start=1):
-                _insert(step, connection, [row], lambda _, place=number: locate(place))
+                _insert(step, connection, [row], partial(_always, locate(number)))
         raise blame(error, lambda _: locate(1), "INSERT") from error
 
 

@@ -39,10 +39,10 @@ def kind_of(value: object) -> str:
 
 
 def plain(value: object) -> str | None:
-    """Return a value's text; mappings and lists become JSON.
+    r"""Return a value's text; mappings and lists become JSON.
 
-    >>> plain(True), plain(1.5), plain(b"\\x00a"), plain([1, None])
-    ('true', '1.5', '\\\\x0061', '[1, null]')
+    >>> plain(True), plain(1.5), plain(b"\x00a"), plain([1, None])
+    ('true', '1.5', '\\x0061', '[1, null]')
     """
     if value is None or isinstance(value, str):
         return value
@@ -89,10 +89,10 @@ def json(value: object) -> str:
 
 
 def for_array(value: object) -> str | None:
-    """Return a list as an array literal; a text is taken for one already.
+    r"""Return a list as an array literal; a text is taken for one already.
 
     >>> for_array([1, None, 'a "b"', [2.5]])
-    '{"1",NULL,"a \\\\"b\\\\"",{"2.5"}}'
+    '{"1",NULL,"a \\"b\\"",{"2.5"}}'
     """
     return _array(value) if isinstance(value, list | tuple) else plain(value)
 

@@ -79,7 +79,8 @@ class ColumnFacts:
 class IndexFacts:
     """A unique or exclusion index.  `keys` are column names, or the text of an expression as the server deparses
     it (`expressions` tells which), in index order without INCLUDE columns.  `equality` holds each key's
-    equality operator.  `predicate` is the deparsed WHERE of a partial index."""
+    equality operator.  `predicate` is the deparsed WHERE of a partial index.
+    """
 
     name: str
     keys: tuple[str, ...]

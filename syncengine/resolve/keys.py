@@ -68,8 +68,8 @@ def _key(
     if name is not None:
         if name not in {column.name for column in loaded}:
             message = f"conflict key {name} is not loaded from the source"
-            hint = f"map a field to it: `columns: {{{name}: FIELD}}`"
-            problems.append(SpecError(message, hint=hint, location=spec.mark(pointer)))
+            remedy = f"map a field to it: `columns: {{{name}: FIELD}}`"
+            problems.append(SpecError(message, hint=remedy, location=spec.mark(pointer)))
             return None
         return Key(text=name, column=name, expression=None)
     if item.expression is None or item.name is not None:

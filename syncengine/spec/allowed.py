@@ -90,7 +90,7 @@ _STORED = frozenset(
 
 @lru_cache(maxsize=1)
 def functions() -> dict[str, bool]:
-    """Return the allowed functions of pg_catalog; True tells that the value depends on the time of the run."""
+    """Return the allowed functions of pg_catalog; True: the value depends on the time of the run."""
     text = files("syncengine.spec").joinpath("functions.txt").read_text(encoding="utf-8")
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     return {name: bool(flags) for name, *flags in lines}
@@ -223,7 +223,9 @@ class Check:
         elsewhere = sorted(full for full in self.allow_functions if full.endswith(f".{names[-1]}"))
         if elsewhere:
             return f"write {' or '.join(elsewhere)}"
-        near = get_close_matches(names[-1], functions(), n=1, cutoff=0.8) if len(names) == 1 else []
+        # A slip in a short name leaves little that is alike.
+        cutoff = 0.6 if len(names[-1]) < 5 else 0.8
+        near = get_close_matches(names[-1], functions(), n=1, cutoff=cutoff) if len(names) == 1 else []
         full = ".".join(names) if len(names) > 1 else f"SCHEMA.{names[-1]}"
         ask = f"put {full} under `allow_functions:` in syncengine.yaml (pg_catalog for a built-in function)"
         return f"did you mean {near[0]}? Otherwise {ask}" if near else ask

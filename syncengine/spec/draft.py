@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from syncengine import redact
 from syncengine.errors import Location, NotAvailable, SpecError, SyncError
 from syncengine.model.spec import Expression
 from syncengine.spec import expressions
@@ -46,12 +45,11 @@ class Draft:
 
     def complain(self, pointer: str, message: str, hint: str | None = None, *, at_key: bool = False) -> None:
         place = self.document.at_key(pointer) if at_key else self.document.at(pointer)
-        hint = redact.redact(hint) if hint else None
-        self.problems.append(SpecError(redact.redact(message), hint=hint, location=place))
+        self.problems.append(SpecError(message, hint=hint, location=place))
 
     def not_yet(self, pointer: str, what: str, *, at_key: bool = False) -> None:
         place = self.document.at_key(pointer) if at_key else self.document.at(pointer)
-        self.problems.append(NotAvailable(f"`{redact.redact(what)}` is not available yet", location=place))
+        self.problems.append(NotAvailable(f"`{what}` is not available yet", location=place))
 
     def name(self, pointer: str, name: str) -> str:
         """Return a name after checking that PostgreSQL can hold it."""
@@ -89,18 +87,13 @@ class Draft:
             known = pointer not in self.expanded
             return self.document.inside(pointer, offset) if known else self.document.at(pointer)
 
-        try:
-            return expressions.parse(
-                text,
-                location=self.document.at(pointer),
-                allowed=relations,
-                allow_functions=self.project.allow_functions,
-                place=place,
-            )
-        except SpecError as error:
-            error.message = redact.redact(error.message)
-            error.detail = redact.redact(error.detail) if error.detail else None
-            raise
+        return expressions.parse(
+            text,
+            location=self.document.at(pointer),
+            allowed=relations,
+            allow_functions=self.project.allow_functions,
+            place=place,
+        )
 
     def marks(self) -> Mapping[str, Location]:
         return dict(self.document.values)

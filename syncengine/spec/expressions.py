@@ -92,7 +92,7 @@ def _tree(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
         raise SpecError(
             "the SQL is nested too deep",
             location=place(0),
-            hint="write long chains of operators with fewer levels, such as concat(a, b, …) or a = ANY (ARRAY[…])",
+            hint="nest less: concat(a, b, …) in place of a || b || …",
         ) from error
     except UnicodeEncodeError as error:
         raise SpecError("the SQL is not valid Unicode", location=place(0)) from error

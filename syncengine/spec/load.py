@@ -20,6 +20,7 @@ from syncengine.spec.positions import MAX_BYTES, Document, decode, documents, fr
 from syncengine.spec.problems import check
 from syncengine.spec.project import FILE, Project, display, in_order
 from syncengine.spec.schema import spec_schema
+from syncengine.spec.words import FOREIGN_KEYS, normal
 
 STDIN = "-"
 STDIN_NAME = "<stdin>"
@@ -112,7 +113,7 @@ def _whole(specs: list[Spec], problems: list[SyncError]) -> tuple[Spec, ...]:
             message = f"the name `{spec.name}` is there twice"
             problems.append(SpecError(message, detail=f"first at {other.mark('/name')}", location=place))
     if problems:
-        raise SpecErrors(problems)
+        raise SpecErrors([redact.redact_error(problem) for problem in problems])
     return tuple(specs)
 
 
@@ -204,7 +205,7 @@ def _draft(loader: _Loader, document: Document, folder: Path) -> Draft:
         project=project,
         folder=folder,
         roots=roots,
-        given=frozenset(data),
+        given=_given(data),
         expanded=frozenset(expansion.expanded),
         needs_source=loader.needs_source,
         problems=[*problems, *expansion.problems],
@@ -220,6 +221,12 @@ def _draft(loader: _Loader, document: Document, folder: Path) -> Draft:
         draft.not_yet(pointer, name, at_key=":" not in name)
     draft.data = {key: value for key, value in _without(data, later).items() if key not in broken}
     return draft
+
+
+def _given(data: dict[str, Any]) -> frozenset[str]:
+    """Return the keys that a spec holds; a conflict target in another tool's words counts as one."""
+    meant = {"conflict_keys" for key in data if "`conflict_keys" in FOREIGN_KEYS.get(normal(key), "")}
+    return frozenset({*data, *meant})
 
 
 def _without(data: dict[str, Any], pointers: Mapping[str, str]) -> dict[str, Any]:

@@ -144,7 +144,6 @@ def _local(draft: Draft, path: str, pointer: str) -> str:
     try:
         found = resolve_path(path, draft.folder, draft.roots, draft.document.at(pointer))
     except SpecError as error:
-        error.message = shown(error.message)
         draft.problems.append(error)
         return path
     return str(found) if scheme else path

@@ -58,7 +58,8 @@ def check(
     """
     validator = _validator(schema)
     errors = list(_flat(validator.iter_errors(value)))
-    if any(_reread(value, error, base, frozenset(expanded)) for error in errors):
+    reread = [_reread(value, error, base, frozenset(expanded)) for error in errors]
+    if any(reread):
         errors = list(_flat(validator.iter_errors(value)))
     findings = Findings(document)
     for error in errors:
@@ -79,14 +80,16 @@ def shown(value: object) -> str:
         if isinstance(value, list)
         else " ".join(str(value).split())
     )
-    return redact.redact(text if len(text) <= 60 else f"{text[:57]}…")
+    # Cut after masking: a part of a secret would not be known as one.
+    text = redact.redact(text)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def spoken(pointer: str) -> str:
     """Return a JSON pointer as people write it: `execution.retries`, `conflict_keys[0]`."""
     keys = [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]]
     text = "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in keys).removeprefix(".")
-    return redact.redact(text if len(text) <= 100 else f"{text[:97]}…")
+    return text if len(text) <= 100 else f"{text[:97]}…"
 
 
 def _validator(schema: dict[str, Any]) -> Draft202012Validator:
@@ -139,7 +142,8 @@ def _reread(value: dict[str, Any], error: ValidationError, base: str, expanded: 
 
 def _report(error: ValidationError, base: str, findings: Findings) -> None:
     pointer = _pointer(error, base)
-    name, value = spoken(pointer), error.instance
+    name = spoken(pointer)
+    value: Any = error.instance
     wanted: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
@@ -150,7 +154,8 @@ def _report(error: ValidationError, base: str, findings: Findings) -> None:
                 findings.broken.add(child(pointer, key))
                 findings.add(pointer, f"{f'{name}: ' if name else ''}the key `{key}` is missing")
         case "type" | "anyOf" | "oneOf":
-            findings.add(pointer, *_wrong_type(name, value, _wanted_types(error)))
+            message, hint = _wrong_type(name, value, _wanted_types(error))
+            findings.add(pointer, message, _DURATION if _is_duration(error) else hint)
         case "enum":
             known = [str(word) for word in wanted if word is not None]
             findings.add(
@@ -169,6 +174,11 @@ def _report(error: ValidationError, base: str, findings: Findings) -> None:
         case _:
             findings.add(pointer, f"`{name}`: {error.message}")
     findings.broken.add(pointer)
+
+
+def _is_duration(error: ValidationError) -> bool:
+    schema: Any = error.schema
+    return "us|ms" in schema.get("pattern", "")
 
 
 def _report_unknown(error: ValidationError, pointer: str, findings: Findings) -> None:

