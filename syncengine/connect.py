@@ -113,10 +113,13 @@ def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     """Return the error of ours that a driver's error amounts to, by SQLSTATE; `doing` is what went on."""
     state = error.sqlstate
     message = error.diag.message_primary or str(error).strip() or type(error).__name__
-    parts = (error.diag.message_detail, doing and f"while {doing}", state and f"SQLSTATE {state}")
+    given = (error.diag.message_detail or "").rstrip(".")
+    parts = (given, doing and f"while {doing}", state and f"SQLSTATE {state}")
     detail = "; ".join(part for part in parts if part)
     hint = error.diag.message_hint or _HINTS.get(state or "")
-    wrapped = _class_of(error, state)(redact(message), detail=redact(detail) or None, hint=hint and redact(hint))
+    wrapped = _class_of(error, state)(
+        redact(message), detail=redact(detail) or None, hint=hint and redact(hint)
+    )
     wrapped.sqlstate = state
     return wrapped
 
@@ -144,7 +147,10 @@ def _params(url: str) -> dict[str, str]:
         params = {name: str(value) for name, value in conninfo_to_dict(plain).items() if value is not None}
     except psycopg.Error:
         raise _not_a_url() from None
+    # Both come of a password with an unencoded @ or /, of which a part would be taken for host, port or name.
     if plain.startswith("postgresql://") and "@" in params.get("dbname", ""):
+        raise _not_a_url()
+    if not re.fullmatch(r"[\d,]*", params.get("port", "")):
         raise _not_a_url()
     return params
 

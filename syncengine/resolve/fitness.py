@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from syncengine.arbiter import quote_if_needed
 from syncengine.errors import MissingPrivilege, SyncError, TargetError
 from syncengine.model.facts import ServerFacts, TableFacts
 from syncengine.model.spec import Spec
@@ -24,9 +25,24 @@ def misfits(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncErro
         message = f"{server.role} may not look into schema {table.schema}"
         return [MissingPrivilege(message, hint=hint, location=location)]
     if not table.exists:
-        return [] if spec.target.create else [_missing(spec, table)]
+        return _obstacles_to_create(spec, table, server)
     found = [TargetError(message, hint=hint, location=location) for message, hint in _unfit(spec, table, server)]
     return list(found)
+
+
+def _obstacles_to_create(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncError]:
+    location = spec.mark("/target")
+    schema = quote_if_needed(table.schema)
+    if not table.schema_exists:
+        message = f"schema {table.schema} does not exist"
+        return [TargetError(message, hint=f"CREATE SCHEMA {schema};", location=location)]
+    if not spec.target.create:
+        return [_missing(spec, table)]
+    if "CREATE" not in table.privileges:
+        message = f"{server.role} may not create tables in schema {table.schema}"
+        hint = f"GRANT CREATE ON SCHEMA {schema} TO {quote_if_needed(server.role)};"
+        return [MissingPrivilege(message, hint=hint, location=location)]
+    return []
 
 
 def _missing(spec: Spec, table: TableFacts) -> TargetError:

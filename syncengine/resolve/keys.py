@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from syncengine.arbiter import create_index_hint, explain_misfit, find_arbiter
+from syncengine.arbiter import create_index_hint, explain_misfit, find_arbiter, quote_if_needed
 from syncengine.errors import NoArbiterIndex, SpecError, SyncError
 from syncengine.model.facts import IndexFacts, TableFacts
 from syncengine.model.spec import ColumnRef, Expression, KeySpec, Spec
@@ -71,6 +71,10 @@ def _key(
             remedy = f"map a field to it: `columns: {{{name}: FIELD}}`"
             problems.append(SpecError(message, hint=remedy, location=spec.mark(pointer)))
             return None
+        if _without_equality(table, name):
+            message = f"column {name} can't be a conflict key: its type has no usable equality"
+            problems.append(SpecError(message, location=spec.mark(pointer)))
+            return None
         return Key(text=name, column=name, expression=None)
     if item.expression is None or item.name is not None:
         hint = did_you_mean(item.text, names)
@@ -82,6 +86,11 @@ def _key(
     if len(problems) > before:
         return None
     return Key(text=item.text, column=None, expression=_exact(item.expression, names))
+
+
+def _without_equality(table: TableFacts, name: str) -> bool:
+    column = table.column(name)
+    return table.exists and column is not None and column.equality is None
 
 
 def _exact(value: Expression, names: Sequence[str]) -> Expression:
@@ -172,7 +181,13 @@ def _no_arbiter(spec: Spec, table: TableFacts, keys: Sequence[Key]) -> NoArbiter
     return NoArbiterIndex(
         f"no unique index on {table} covers conflict_keys ({', '.join(texts)})",
         detail=explain_misfit(texts, table.indexes, predicate=predicate),
-        hint=create_index_hint(table.schema, table.name, texts, predicate),
+        hint=create_index_hint(
+            table.schema,
+            table.name,
+            [quote_if_needed(key.column) if key.column is not None else key.text for key in keys],
+            predicate,
+            concurrently=table.relation != "partitioned",
+        ),
         location=location,
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 # One hop between threads costs about as much as making a hundred rows.
 BATCH = 500
@@ -16,11 +19,13 @@ def from_async(rows: AsyncIterable[object], loop: asyncio.AbstractEventLoop) -> 
     What the iterable raises comes after the rows before it.  An asynchronous generator is closed at the end,
     also when the caller stops early.
     """
+    from asyncio import run_coroutine_threadsafe
+
     iterator = aiter(rows)
     try:
         more = True
         while more:
-            batch, more, error = asyncio.run_coroutine_threadsafe(_batch(iterator), loop).result()
+            batch, more, error = run_coroutine_threadsafe(_batch(iterator), loop).result()
             yield from batch
             if error is not None:
                 raise error
@@ -28,7 +33,7 @@ def from_async(rows: AsyncIterable[object], loop: asyncio.AbstractEventLoop) -> 
         close = getattr(iterator, "aclose", None)
         if close is not None and loop.is_running():
             with suppress(RuntimeError):  # a batch was interrupted: the loop is still inside the generator
-                asyncio.run_coroutine_threadsafe(_close(iterator), loop).result()
+                run_coroutine_threadsafe(_close(iterator), loop).result()
 
 
 async def _batch(iterator: AsyncIterator[object]) -> tuple[list[object], bool, Exception | None]:

@@ -20,7 +20,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What the head of a file tells.  `width` counts the fields of the first record, 0 if there is none."""
+    """What the head of a file tells.  `width`: fields of the first record, if there is no header."""
 
     header: tuple[str, ...]
     width: int
@@ -73,7 +73,7 @@ class CsvFile:
 
         with closing(self.input.sample()) as sample:
             body = _Body(counted(), self._layout, self.label)
-            first, _ = _framing.first_record(body.blocks, self._layout.form, self.label, body.line)
+            width = 0 if self._layout.header else self._width(body)
             for _ in body.blocks:
                 if seen > SAMPLE:
                     break
@@ -81,7 +81,6 @@ class CsvFile:
         size = self.input.size
         rows = body.records if complete else _scaled(body.records, used, size)
         header = self._names(body.header) if self._layout.header else ()
-        width = len(self._values(first, body.line, None)) if first is not None else 0
         return Survey(header=header, width=width, rows=rows, exact=complete)
 
     def blocks(self) -> Iterator[bytes]:
@@ -144,6 +143,10 @@ class CsvFile:
             message = "a field holds a NUL character, which PostgreSQL cannot store"
             raise BadRow(message, location=Location(self.label, line))
         return _framing.fields(text, self._layout.form, null)
+
+    def _width(self, body: _Body) -> int:
+        first, _ = _framing.first_record(body.blocks, self._layout.form, self.label, body.line)
+        return 0 if first is None else len(self._values(first, body.line, None))
 
     def _names(self, header: bytes | None) -> tuple[str, ...]:
         line = self._layout.skip_lines + 1

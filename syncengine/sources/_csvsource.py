@@ -15,7 +15,8 @@ from syncengine.model.spec import SourceSpec
 from syncengine.protocols import CsvBytes, Payload, Whereabouts
 from syncengine.sources._csvfile import CsvFile, Survey
 from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
-from syncengine.sources._files import Input, inputs, source_label
+from syncengine.sources._files import Input
+from syncengine.sources._paths import inputs, source_label
 
 _OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
 

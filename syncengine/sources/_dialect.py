@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from syncengine.errors import SpecError
 from syncengine.model.facts import CsvFormat
-from syncengine.sources._files import PATH_OPTIONS
+from syncengine.sources._paths import PATH_OPTIONS
 from syncengine.sources._text import codec_name
 
 CSV_OPTIONS: Mapping[str, object] = {

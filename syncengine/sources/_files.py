@@ -1,43 +1,20 @@
-"""Find the files of a source and read them, or standard input, as blocks of decompressed bytes."""
+"""Read a file, or standard input, as blocks of decompressed bytes, and notice if it changes meanwhile."""
 
 from __future__ import annotations
 
-import difflib
-import glob
-import os
 import stat
 import sys
 import weakref
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, cast
-from urllib.parse import unquote, urlsplit
 
-from syncengine.errors import Location, NotAvailable, SourceError, SpecError
-from syncengine.protocols import Whereabouts
+from syncengine.errors import Location, SourceError
 from syncengine.sources._decompress import EXTENSIONS, Compression, Decompressor
 
-STDIN = "-"
 BLOCK = 256 * 1024
 SAMPLE = 64 * 1024
-
-PATH_OPTIONS: Mapping[str, object] = {
-    "path": {
-        "type": "string",
-        "minLength": 1,
-        "description": "A file, a glob such as data/*.csv (read in order of name), or - for standard input.",
-    },
-    "encoding": {
-        "type": "string",
-        "default": "utf-8",
-        "description": "The text encoding, by any name that Python knows, such as latin-1 or utf-16.",
-    },
-    "compression": {
-        "enum": ["none", "gzip", "zstd", "bz2"],
-        "description": "By default what the file's extension says: .gz, .zst or .bz2.",
-    },
-}
 
 Stamp = tuple[int, int, int]
 
@@ -88,7 +65,7 @@ class Reader:
         try:
             return self._read(size)
         except OSError as error:
-            raise _unreadable(self._label, error) from error
+            raise unreadable(self._label, error) from error
 
 
 class BlockReader(Protocol):
@@ -142,7 +119,7 @@ class FileInput:
         try:
             raw = self._path.open("rb")
         except OSError as error:
-            raise _unreadable(self.label, error) from error
+            raise unreadable(self.label, error) from error
         with raw:
             yield Reader(raw.read, self.compression, self.label, self._check_end)
 
@@ -153,9 +130,9 @@ class FileInput:
         try:
             found = self._path.stat()
         except OSError as error:
-            raise _unreadable(self.label, error) from error
+            raise unreadable(self.label, error) from error
         if not stat.S_ISREG(found.st_mode):
-            raise _not_regular(self.label, found.st_mode)
+            raise not_regular(self.label, found.st_mode)
         stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
         if self._stamp not in (None, stamp):
             raise SourceError(
@@ -222,75 +199,7 @@ class StdinInput:
         return self._reader
 
 
-def inputs(path: str, compression: str | None, where: Whereabouts) -> tuple[Input, ...]:
-    """Return the files that `path` names, in the order of their names; standard input for `-`.
-
-    SourceError if there is none or one cannot be read; SpecError if one lies outside the folders allowed.
-    """
-    chosen = cast("Compression | None", compression)
-    if path == STDIN:
-        return (StdinInput(chosen),)
-    return tuple(FileInput(found, label_of(found, where), chosen) for found in find(path, where))
-
-
-def label_of(path: Path, where: Whereabouts) -> str:
-    return os.path.relpath(path, where.folder)
-
-
-def source_label(path: str, found: Sequence[Input]) -> str:
-    return found[0].label if len(found) == 1 else f"{len(found)} files: {path}"
-
-
-def find(pattern: str, where: Whereabouts) -> tuple[Path, ...]:
-    """Return the regular files that match, sorted by path; a name that exists is never read as a glob."""
-    path = os.path.join(where.folder, _local(pattern))
-    if os.path.lexists(path) or not glob.has_magic(pattern):
-        return (_checked(path, pattern, where),)
-    wanted = os.path.join(glob.escape(where.folder), _local(pattern))
-    found = sorted(match for match in glob.glob(wanted, recursive=True) if not os.path.isdir(match))
-    if not found:
-        raise SourceError(f"no file matches {pattern}", detail=f"looked in {where.folder}")
-    return tuple(_checked(match, label_of(Path(match), where), where) for match in found)
-
-
-def _local(path: str) -> str:
-    scheme = urlsplit(path).scheme if "://" in path else ""
-    if scheme == "file":
-        return unquote(urlsplit(path).path)
-    if scheme:
-        raise NotAvailable(f"sources at {scheme}:// URLs are not available yet", hint="give a local file")
-    return path
-
-
-def _checked(path: str, shown: str, where: Whereabouts) -> Path:
-    real = Path(os.path.realpath(path))
-    allowed = [Path(os.path.realpath(root)) for root in where.roots or (where.folder,)]
-    if not any(real.is_relative_to(root) for root in allowed):
-        raise SpecError(
-            f"{shown} lies outside the folders that sources may come from",
-            detail=f"it is {real}; allowed: {', '.join(str(root) for root in allowed)}",
-            hint="add its folder to `roots` in syncengine.yaml",
-        )
-    try:
-        mode = real.stat().st_mode
-    except FileNotFoundError as error:
-        raise SourceError(f"no such file: {shown}", hint=_nearest(path), location=Location(shown)) from error
-    except OSError as error:
-        raise _unreadable(shown, error) from error
-    if not stat.S_ISREG(mode):
-        raise _not_regular(shown, mode)
-    return Path(path)
-
-
-def _nearest(path: str) -> str | None:
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder):
-        return f"there is no folder {folder}"
-    near = difflib.get_close_matches(name, os.listdir(folder), n=1)
-    return f"did you mean {near[0]}?" if near else None
-
-
-def _not_regular(label: str, mode: int) -> SourceError:
+def not_regular(label: str, mode: int) -> SourceError:
     if stat.S_ISDIR(mode):
         hint = "name a file in it, or a glob such as *.csv"
         return SourceError(f"{label} is a folder, not a file", hint=hint, location=Location(label))
@@ -298,7 +207,7 @@ def _not_regular(label: str, mode: int) -> SourceError:
     return SourceError(f"{label} is a pipe or a device, not a file", hint=hint, location=Location(label))
 
 
-def _unreadable(label: str, error: OSError) -> SourceError:
+def unreadable(label: str, error: OSError) -> SourceError:
     return SourceError(f"{label} cannot be read: {error.strerror or error}", location=Location(label))
 
 

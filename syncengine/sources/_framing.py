@@ -48,19 +48,19 @@ def first_record(
     blocks: Iterator[bytes], form: CsvFormat, label: str, line: int
 ) -> tuple[bytes | None, bytes]:
     """Return the first record without its line end, None if there is none, and what was read beyond it."""
-    head = b""
-    for block in blocks:
-        head += block
-        found = next(records((head,), form, label, line), None)
-        if found is not None:
-            return found[1], head[len(found[1]) + 1 :]
-        if len(head) > 1024 * 1024:
-            raise SourceError(
-                f"no end of the first record of {label} within 1 MB",
-                hint="is a quote left open, or the file no CSV?",
-                location=Location(label, line),
-            )
-    return None, b""
+    fed = 0
+    last = b""
+
+    def watched() -> Iterator[bytes]:
+        nonlocal fed, last
+        for last in blocks:
+            fed += len(last)
+            yield last
+
+    found = next(records(watched(), form, label, line), None)
+    if found is None:
+        return None, b""
+    return found[1], last[len(last) - (fed - len(found[1]) - 1) :]
 
 
 def fields(record: str, form: CsvFormat, null: str | None) -> list[str | None]:

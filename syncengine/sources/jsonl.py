@@ -12,8 +12,9 @@ from syncengine.errors import BadRow, Location, SourceError, SpecError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
 from syncengine.protocols import Payload, Whereabouts
-from syncengine.sources._files import PATH_OPTIONS, Input, inputs, source_label
+from syncengine.sources._files import Input
 from syncengine.sources._json import parse
+from syncengine.sources._paths import PATH_OPTIONS, inputs, source_label
 from syncengine.sources._text import check_plain_text, codec_name, utf8
 
 SAMPLE_RECORDS = 10_000

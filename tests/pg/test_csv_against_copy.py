@@ -150,6 +150,14 @@ def test_lone_backslash_dot_never_ends_the_copy(conn, text, values, size):
     assert [value for (value,) in rows] == values
 
 
+def copy_into_numbers(conn: psycopg.Connection, file: CsvFile) -> None:
+    with conn.transaction():
+        conn.execute("CREATE TABLE numbers (c0 int, c1 text)")
+        with conn.cursor().copy("COPY numbers FROM STDIN (FORMAT csv)") as stream:
+            for block in file.blocks():
+                stream.write(block)
+
+
 @pytest.mark.parametrize(
     ("text", "start"),
     [
@@ -164,11 +172,8 @@ def test_lone_backslash_dot_never_ends_the_copy(conn, text, values, size):
 def test_locate_names_the_line_a_refused_record_starts_in(conn, text, start):
     file = a_file(text, 2, [7])
 
-    with pytest.raises(psycopg.DataError) as caught, conn.transaction():
-        conn.execute("CREATE TABLE numbers (c0 int, c1 text)")
-        with conn.cursor().copy("COPY numbers FROM STDIN (FORMAT csv)") as stream:
-            for block in file.blocks():
-                stream.write(block)
+    with pytest.raises(psycopg.DataError) as caught:
+        copy_into_numbers(conn, file)
     line = int(caught.value.diag.context.split("line ")[1].split(",")[0].split(":")[0])
 
     assert file.locate(line) == f"x.csv:{start}"

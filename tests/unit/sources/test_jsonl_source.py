@@ -113,7 +113,7 @@ def test_late_field_is_an_error_unless_the_spec_names_it(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match=r'x\.jsonl:21: the field "b" turns up'):
         rows_of(a_source(tmp_path, data))
     source = a_source(tmp_path, data, expected=("b",))
-    assert (source.describe().rows, source.describe().exact) == (20, False)
+    assert not source.describe().exact
     assert rows_of(source)[-1] == (1, 2)
 
 

@@ -12,7 +12,8 @@ import zstandard
 
 from syncengine.errors import NotAvailable, SourceError, SpecError
 from syncengine.protocols import Whereabouts
-from syncengine.sources._files import FileInput, find, inputs
+from syncengine.sources._files import FileInput
+from syncengine.sources._paths import find, inputs
 
 PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": zstandard.ZstdCompressor().compress}
 TEXT = b"some text that goes on and on\n" * 5000
@@ -155,7 +156,7 @@ def test_change_while_reading_is_an_error(tmp_path, how):
         blocks = reader.blocks()
         next(blocks)
         changes[how]()
-        with pytest.raises(SourceError, match="changed while|cannot be read: No such file"):
+        with pytest.raises(SourceError, match=r"changed while|cannot be read: No such file"):
             list(blocks)
 
 
