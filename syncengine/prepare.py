@@ -71,6 +71,7 @@ def prepare(
     """
     facts = facts or source.describe()
     table = catalog.table_facts(connection, spec.target.schema, spec.target.table)
+    facts = _with_fields(facts, table)
     declared = _declared(spec, connection, inferred or {})
     mode = registry.mode(spec.mode)
     task = resolve(
@@ -93,6 +94,14 @@ def prepare(
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))
     return Prepared(spec=spec, source=source, facts=facts, task=task, plan=plan, untyped=untyped)
+
+
+def _with_fields(facts: SourceFacts, table: TableFacts) -> SourceFacts:
+    """Take a source without a row, which can't show its fields, for one with all that the table has."""
+    if facts.fields or facts.rows != 0:
+        return facts
+    names = tuple(c.name for c in table.columns if not c.generated and c.identity != "always")
+    return replace(facts, fields=names)
 
 
 def _declared(

@@ -122,8 +122,10 @@ def _texts(
     stream: RowStream, columns: Sequence[StagedColumn], kinds: dict[str, set[str]] | None = None
 ) -> Iterator[list[str | None]]:
     """Yield the staged columns of each row as text; note the kinds of their values if asked to."""
+    places = {name: place for place, name in enumerate(stream.fields)}
+    # A source without a row may have no fields either; then the places are never used.
     picks: list[tuple[int, Callable[[object], str | None]]] = [
-        (stream.fields.index(column.field), to_text(column.kind)) for column in columns
+        (places.get(column.field, -1), to_text(column.kind)) for column in columns
     ]
     for row in stream:
         if kinds is not None:

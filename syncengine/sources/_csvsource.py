@@ -53,7 +53,8 @@ class CsvSource:
     @contextmanager
     def open(self, handover: Handover) -> Iterator[Payload]:
         facts = self._facts
-        parts = [self._part(found, fields) for found, fields in zip(self._inputs, self._fields, strict=True)]
+        pairs = zip(self._inputs, self._fields, strict=True)
+        parts = [self._part(found, fields) for found, fields in pairs if fields]
         match handover:
             case Handover.CSV_BYTES:
                 yield CsvBytes(parts=parts)

@@ -22,7 +22,7 @@ def parse(line: bytes, place: Location) -> dict[str, object]:
         if not isinstance(value, dict):
             raise _Refused(f"the line holds {_kind(value)}, expected was one object")
         if b"\\u" in line:
-            _refuse_lone_surrogates(value)
+            _refuse_what_is_no_text(value)
     except json.JSONDecodeError as error:
         raise _bad(f"not valid JSON: {error.msg} at character {error.pos + 1}", line, place) from error
     except UnicodeDecodeError as error:
@@ -56,7 +56,9 @@ def _integer(digits: str) -> int:
         raise _Refused(f"a number has {len(digits)} digits, which is too many") from error
 
 
-def _refuse_lone_surrogates(value: object) -> None:
+def _refuse_what_is_no_text(value: dict[str, object]) -> None:
+    if name := next((key for key, text in value.items() if isinstance(text, str) and "\0" in text), None):
+        raise _Refused(f'the field "{name}" holds a NUL character, which PostgreSQL cannot store')
     try:
         json.dumps(value, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError as error:

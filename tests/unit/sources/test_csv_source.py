@@ -132,6 +132,13 @@ def test_fields_of_a_file_without_header_are_numbered(folder):
     assert (facts.fields, facts.named, facts.rows) == (("1", "2", "3"), False, 1)
 
 
+def test_empty_file_without_header_has_no_fields_and_no_parts(folder):
+    a_file(folder, "")
+    source = a_source(folder, header=False)
+
+    assert (source.describe().fields, source.describe().rows, blocks_of(source)) == ((), 0, [])
+
+
 def test_listed_header_names_the_fields(folder):
     facts = facts_of(folder, "1,2\n", header=["a", "b"])
 

@@ -71,6 +71,7 @@ def test_empty_file_has_no_rows(tmp_path):
         ('{"a": 1, "a": 2}', 'the key "a" comes twice'),
         ('{"a": {"b": 1, "b": 1}}', 'the key "b" comes twice'),
         ('{"a": "\\ud800"}', "half of a surrogate pair"),
+        ('{"a": "x\\u0000"}', 'the field "a" holds a NUL character'),
         ('{"a": ' + "9" * 5000 + "}", "a number has 5000 digits"),
         ('{"a": 1e99999999999999999999}', "exponent is out of range"),
         ('{"a": ' + "[" * 100_000 + "}", "nested too deeply"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -165,10 +166,8 @@ def test_a_hostile_expression_is_refused_at_its_place(text: str, offset: int, wo
 @pytest.mark.parametrize("text", [text for text, _, _ in HOSTILE], ids=range(len(HOSTILE)))
 def test_refusing_takes_no_time(text: str) -> None:
     started = time.monotonic()
-    try:
+    with suppress(SpecError):
         _parse(text)
-    except SpecError:
-        pass
 
     assert time.monotonic() - started < 2
 
@@ -295,7 +294,5 @@ def test_what_is_no_type_is_refused(text: str) -> None:
 @given(st.text(alphabet=st.sampled_from("abtargetx.()'\"$;:-+*/=<>[]{}1 ,\n\\%é\x00"), max_size=80))
 def test_no_text_raises_anything_but_a_spec_error(text: str) -> None:
     for allowed in (CONFLICT, frozenset[str]()):
-        try:
-            _parse(text, allowed)
-        except SpecError as error:
-            assert error.location is not None
+        with suppress(SpecError):
+            assert _parse(text, allowed).parts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -164,7 +165,5 @@ def test_a_file_must_be_small_utf_8(data: bytes, place: str, words: str) -> None
 
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*!|>'\"#%@`\n\t ,?~\x00\ud800\ufeff0.~$"), max_size=60))
 def test_no_text_raises_anything_but_a_spec_error(text: str) -> None:
-    try:
-        documents(text, file="s.yaml")
-    except SpecError as error:
-        assert str(error.location).startswith("s.yaml")
+    with suppress(SpecError):
+        assert all(document.value is not None for document in documents(text, file="s.yaml"))

@@ -1,0 +1,128 @@
+"""SPEC.md §5 and §11, rules 1, 2 and 9, told in plain Python: the judge of all modes and strategies.
+
+Rows are tuples (a, b, v, ver, n): a and b are the key, values are None or what PostgreSQL prints, `n` a number whose
+digits count (1.0 is not 1.00).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+COLUMNS = ("a", "b", "v", "ver", "n")
+KEYS = ("a", "b")
+
+Row = tuple[object, ...]
+Record = dict[str, object]
+
+
+class Refused(Exception):
+    """The run must fail with this error code and leave the table alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A guard in SQL and in Python; None is NULL, which is not true."""
+
+    sql: str
+    holds: Callable[[Record, Record], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Updates:
+    """update_columns as a spec has them, and the new values they give; None leaves the stored row alone."""
+
+    items: list[object]
+    new: Callable[[Record, Record], Mapping[str, object]] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    mode: str
+    stored: list[Row]
+    source: list[Row]
+    updates: Updates
+    guard: Guard | None = None
+    duplicates: str = "error"
+    null_keys: str = "error"
+    touch: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    rows: list[Row]
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("rows_read", "inserted", "updated", "unchanged", "skipped", "duplicates"), 0
+        )
+    )
+
+
+def expected(case: Case) -> Outcome:
+    """Return what the table and the books must hold after the run; raises Refused."""
+    outcome = Outcome(rows=list(case.stored))
+    outcome.counts["rows_read"] = len(case.source)
+    incoming = list(case.source)
+    if not (case.mode == "insert" and not case.null_keys):
+        incoming = _one_row_a_key(case, outcome)
+    for row in incoming:
+        _take(case, row, outcome)
+    return outcome
+
+
+def _key(row: Row, case: Case) -> Row | None:
+    """Return the key that meets conflicts; None if it meets none."""
+    key = row[: len(KEYS)]
+    return None if None in key and case.null_keys != "match" else key
+
+
+def _one_row_a_key(case: Case, outcome: Outcome) -> list[Row]:
+    if case.null_keys == "error" and any(_key(row, case) is None for row in case.source):
+        raise Refused("null-keys")
+    groups: dict[Row, list[Row]] = {}
+    loose: list[Row] = []
+    for row in case.source:
+        key = _key(row, case)
+        if key is None:
+            loose.append(row)
+        else:
+            groups.setdefault(key, []).append(row)
+    winners = []
+    for rows in groups.values():
+        if case.duplicates == "error" and len(set(rows)) > 1:
+            raise Refused("duplicate-keys")
+        winners.append(rows[-1] if case.duplicates == "last" else rows[0])
+        outcome.counts["duplicates"] += len(rows) - 1
+    return winners + loose
+
+
+def _take(case: Case, row: Row, outcome: Outcome) -> None:
+    key = _key(row, case)
+    places = [n for n, old in enumerate(case.stored) if key is not None and _key(old, case) == key]
+    if not places:
+        if case.mode == "update":
+            outcome.counts["skipped"] += 1
+        else:
+            outcome.rows.append(row)
+            outcome.counts["inserted"] += 1
+        return
+    if case.mode == "insert":
+        raise Refused("database-error")
+    name, new = _verdict(case, dict(zip(COLUMNS, case.stored[places[0]], strict=True)), row)
+    outcome.counts[name] += 1
+    if name == "updated":
+        outcome.rows[places[0]] = tuple(new[column] for column in COLUMNS)
+
+
+def _verdict(case: Case, stored: Record, row: Row) -> tuple[str, Record]:
+    excluded = dict(zip(COLUMNS, row, strict=True))
+    if case.mode == "ignore" or case.updates.new is None:
+        same = all(stored[name] == excluded[name] for name in COLUMNS if name not in KEYS)
+        return ("unchanged" if same else "skipped"), stored
+    new = {**stored, **case.updates.new(stored, excluded)}
+    guard = case.guard is None or case.guard.holds(stored, excluded) is True
+    if case.touch and guard:
+        return "updated", new
+    if new == stored:
+        return "unchanged", stored
+    return ("updated" if guard else "skipped"), new
