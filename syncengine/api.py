@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncengine.errors import OptionError, SpecErrors, SyncError
-from syncengine.jobs import Failed, Job
+from syncengine.job import Failed, Job
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report

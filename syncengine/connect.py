@@ -52,6 +52,8 @@ _REASONS = (
     ("definition of service", "check the service's name and the file that $PGSERVICEFILE names"),
 )
 
+# Characters of a server's message or detail that are passed on.
+_LONGEST = 400
 _BAD_ROW = ("23502", "23503", "23514", "44000")
 _GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300")
 _CONFLICT = ("40001", "40P01", "55P03")
@@ -112,8 +114,8 @@ def describe(url: str) -> str:
 def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     """Return the error of ours that a driver's error amounts to, by SQLSTATE; `doing` is what went on."""
     state = error.sqlstate
-    message = error.diag.message_primary or str(error).strip() or type(error).__name__
-    given = (error.diag.message_detail or "").rstrip(".")
+    message = _short(error.diag.message_primary or str(error).strip() or type(error).__name__)
+    given = _short((error.diag.message_detail or "").rstrip("."))
     parts = (given, doing and f"while {doing}", state and f"SQLSTATE {state}")
     detail = "; ".join(part for part in parts if part)
     hint = error.diag.message_hint or _HINTS.get(state or "")
@@ -122,6 +124,11 @@ def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     )
     wrapped.sqlstate = state
     return wrapped
+
+
+def _short(text: str) -> str:
+    """Cut a text that quotes a whole value, which may be of megabytes."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _class_of(error: psycopg.Error, state: str | None) -> type[SyncError]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from syncengine.errors import SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
+from syncengine.job import Failed, Job
 from syncengine.model import events as ev
 from syncengine.model.plan import CopyIn, RunSql, Unit
 from syncengine.model.report import Report
-from syncengine.model.spec import Spec
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
 from syncengine.sql import names, staging, steps
 
@@ -20,17 +20,7 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
-    from syncengine.spec.project import Project
     from syncengine.targets import Targets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A spec with the project it belongs to, and the rows that a Python caller handed over instead of a source."""
-
-    spec: Spec
-    project: Project
-    rows: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,21 +31,17 @@ class Ready:
     connection: psycopg.Connection[TupleRow]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """A spec that could not be planned."""
-
-    spec: Spec
-    error: SyncError
-
-
 def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     """Plan a job against its database; without a `run` id only for showing."""
     from syncengine.sources import IterableSource
 
     spec = job.spec
-    source = open_source(spec) if job.rows is None else IterableSource(job.rows, expected=expected_fields(spec))
-    facts = source.describe()
+    try:
+        source = open_source(spec) if job.rows is None else IterableSource(job.rows, expected=expected_fields(spec))
+        facts = source.describe()
+    except SyncError as error:
+        error.location = error.location or spec.mark("/source")
+        raise
     choice, connection = targets.connect(spec, job.project)
     prepared = prepare(spec, source, connection, target=choice.name, run=run or SHOWN_RUN, facts=facts)
     return Ready(prepared=prepared, connection=connection)
@@ -110,7 +96,7 @@ def _infer_and_run(one: Ready, run: Run) -> None:
     copied = tuple(
         replace(step, observes=True) if isinstance(step, CopyIn) else step for step in steps.copied(first.task, stage)
     )
-    run.units((Unit(name="read", steps=copied),))
+    run.units((*steps.room_for_staging(first.task), Unit(name="read", steps=copied)))
     try:
         columns = {staged.column.field: staged.column.column for staged in first.task.stage}
         types = infer(one.connection, stage, tuple(columns.values()), run.kinds)

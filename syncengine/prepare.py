@@ -70,7 +70,9 @@ def prepare(
     describing the source again.
     """
     facts = facts or source.describe()
-    table = catalog.table_facts(connection, spec.target.schema, spec.target.table)
+    table = catalog.table_facts(
+        connection, spec.target.schema, spec.target.table, lock_timeout=spec.execution.lock_timeout
+    )
     facts = _with_fields(facts, table)
     declared = _declared(spec, connection, inferred or {})
     mode = registry.mode(spec.mode)
@@ -134,7 +136,8 @@ def _inferred_arbiter(
     """Ask the server which index it would take, for keys that only it can match."""
     if table.relation not in ("table", "partitioned", "view"):
         return None
-    names = catalog.server_arbiter(connection, probes.arbiter((table.schema, table.name), keys, spec.conflict_where))
+    probe = probes.arbiter((table.schema, table.name), keys, spec.conflict_where)
+    names = catalog.server_arbiter(connection, probe, lock_timeout=spec.execution.lock_timeout)
     if not names:
         return None
     if table.relation == "view":

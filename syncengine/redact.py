@@ -16,7 +16,8 @@ MASK = "***"
 # Shorter texts occur everywhere, and masking them would say more than it hides.
 _SHORTEST = 4
 _secrets: set[str] = set()
-_URL_PASSWORD = re.compile(r"(?P<user>[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@]*):(?P<password>[^\s/?#]*)@")
+# The scheme is bounded, for its search would take quadratic time in a text of megabytes.
+_URL_PASSWORD = re.compile(r"(?P<user>[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/?#:@]*):(?P<password>[^\s/?#]*)@")
 _NAMED_PASSWORD = re.compile(
     r"(?P<name>\b(?:password|passwd|pwd|sslpassword)\s*=\s*)(?P<password>'(?:[^'\\]|\\.)*'|[^\s&'\"]+)",
     re.IGNORECASE,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg.sql import SQL, Composed
 
-from syncengine.catalog.session import own_path, pinned
+from syncengine.catalog.session import LOCK_TIMEOUT, own_path, pinned
 from syncengine.connect import wrap
 from syncengine.errors import Location, MissingPrivilege, SpecError, SyncError
 
@@ -48,14 +48,16 @@ def _check(
     return None
 
 
-def server_arbiter(conn: psycopg.Connection, probe: Composed) -> tuple[str, ...] | None:
+def server_arbiter(
+    conn: psycopg.Connection, probe: Composed, *, lock_timeout: str = LOCK_TIMEOUT
+) -> tuple[str, ...] | None:
     """Return the indexes that the server infers for an INSERT … ON CONFLICT (…), () if none matches.
 
     None means that the server cannot be asked: the role lacks a right, or the server is read-only.  It infers
     deferrable indexes as well and fails later, so pass the names through `arbiter.pick_inferred`.
     """
     try:
-        with own_path(conn, doing="asking for the arbiter index"):
+        with own_path(conn, doing="asking for the arbiter index", lock_timeout=lock_timeout):
             row = conn.execute(SQL("EXPLAIN (FORMAT JSON, COSTS OFF) {}").format(probe)).fetchone()
     except SyncError as error:
         if error.sqlstate == _NO_ARBITER:

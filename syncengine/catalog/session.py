@@ -14,28 +14,34 @@ from syncengine.connect import wrap
 # (jit) would take longer than these queries do.
 _PIN = """
 SELECT own.path, pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-       pg_catalog.set_config('transaction_read_only', 'on', true), pg_catalog.set_config('jit', 'off', true)
+       pg_catalog.set_config('transaction_read_only', 'on', true), pg_catalog.set_config('jit', 'off', true),
+       pg_catalog.set_config('lock_timeout', %s, true)
 FROM (SELECT pg_catalog.current_schemas(true)::text[] AS path OFFSET 0) AS own"""
-_READ_ONLY = "SELECT pg_catalog.set_config('transaction_read_only', 'on', true)"
+_READ_ONLY = """
+SELECT pg_catalog.set_config('transaction_read_only', 'on', true), pg_catalog.set_config('lock_timeout', %s, true)"""
+# Looking at a table waits for whoever holds it exclusively, but not for ever.
+LOCK_TIMEOUT = "10s"
 
 
 @contextmanager
-def pinned(conn: psycopg.Connection, *, doing: str) -> Iterator[list[str]]:
+def pinned(
+    conn: psycopg.Connection, *, doing: str, lock_timeout: str = LOCK_TIMEOUT
+) -> Iterator[list[str]]:
     """Look things up under `search_path = pg_catalog, pg_temp`, so that types come out qualified.
 
     Yields the schemas of the role's own path in search order, implicit ones (pg_catalog) included.  The path
     is as before when the block ends, also inside a transaction of the caller's.
     """
     with _wrapped(doing), conn.transaction(force_rollback=True):
-        row = conn.execute(_PIN).fetchone()
+        row = conn.execute(_PIN, [lock_timeout]).fetchone()
         yield list(row[0]) if row else []
 
 
 @contextmanager
-def own_path(conn: psycopg.Connection, *, doing: str) -> Iterator[None]:
+def own_path(conn: psycopg.Connection, *, doing: str, lock_timeout: str = LOCK_TIMEOUT) -> Iterator[None]:
     """Look things up under the role's own search_path."""
     with _wrapped(doing), conn.transaction(force_rollback=True):
-        conn.execute(_READ_ONLY)
+        conn.execute(_READ_ONLY, [lock_timeout])
         yield
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import psycopg
 from psycopg.sql import SQL
 
-from syncengine.catalog.session import pinned
+from syncengine.catalog.session import LOCK_TIMEOUT, pinned
 from syncengine.catalog.types import DESCRIBED, type_fields
 from syncengine.model.facts import ColumnFacts, IndexFacts, Relation, TableFacts, TriggerFacts
 
@@ -126,14 +126,17 @@ FROM home AS h LEFT JOIN target AS t ON true""").format(
 )
 
 
-def table_facts(conn: psycopg.Connection, schema: str | None, name: str) -> TableFacts:
+def table_facts(
+    conn: psycopg.Connection, schema: str | None, name: str, *, lock_timeout: str = LOCK_TIMEOUT
+) -> TableFacts:
     """Return what the catalog says of a table, found by its exact name.
 
     Without a schema the role's search_path decides; if no table is found, `schema` is where CREATE TABLE
     would put one, or public.  A missing table has the privilege CREATE if the role may make tables there.
     A schema that is closed to the role has `schema_usage` False, a missing one only `schema_exists`.
     """
-    with pinned(conn, doing=f"looking at table {schema + '.' if schema else ''}{name}") as path:
+    doing = f"looking at table {schema + '.' if schema else ''}{name}"
+    with pinned(conn, doing=doing, lock_timeout=lock_timeout) as path:
         names = [schema] if schema else [*path, _creation_schema(path)]
         row = conn.execute(_TABLE, {"schemas": names, "name": name}).fetchone()
     assert row is not None  # `home` has one row for any list of schemas

@@ -30,7 +30,7 @@ def command(
     from syncengine import api, registry
     from syncengine.cli.output import exit_code, listening, refuse, say
     from syncengine.errors import SyncError
-    from syncengine.jobs import Failed
+    from syncengine.job import Failed
 
     shown = registry.view(view)
     try:

@@ -189,7 +189,7 @@ class Run:
             total = int(found[0][1])
             more = f" and {total - len(found)} more" if total > len(found) else ""
             raise _FAILURES[step.failure](
-                f"{total} {step.message}",
+                f"{step.message}: {total}",
                 detail=f"{samples}{more}",
                 hint=step.hint,
                 location=step.location,

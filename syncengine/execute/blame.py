@@ -14,20 +14,32 @@ _HINTS = {
     "22P04": "check delimiter, quote and the number of fields in this record",
     "22021": "say the file's encoding, such as `encoding: latin-1`",
 }
+_NUL = "take it out of the source: PostgreSQL can't store NUL characters"
 
 
-def blame(error: psycopg.Error, locate: Callable[[int], str], doing: str) -> SyncError:
-    """Return the error with the source's file and line, where the server names a line."""
+def blame(
+    error: psycopg.Error, locate: Callable[[int], str], doing: str, *, row: int | None = None
+) -> SyncError:
+    """Return the error with the source's file and line, where the server names a line.
+
+    `row` is the number of a row that was not even sent.
+    """
     wrapped = wrap(error, doing=doing)
     if not isinstance(wrapped, BadRow):
         return wrapped
-    line = copy_line(error.diag.context or "")
-    wrapped.location = place(locate(line if line is not None else 1))
-    wrapped.hint = wrapped.hint or _HINTS.get(error.sqlstate or "")
+    line = copy_line(error.diag.context or "") if row is None else row
+    wrapped.location = place(locate(line)) if line is not None else None
+    wrapped.hint = wrapped.hint or _hint(error)
     column = re.search(r", column (.+?)(?::|$)", error.diag.context or "")
     if column:
         wrapped.message = f"column {column[1]}: {wrapped.message}"
     return wrapped
+
+
+def _hint(error: psycopg.Error) -> str | None:
+    # The server writes the byte, psycopg the word.
+    nul = str(error).startswith('invalid byte sequence for encoding "UTF8": 0x00') or "NUL" in str(error)[:100]
+    return _NUL if nul else _HINTS.get(error.sqlstate or "")
 
 
 def copy_line(context: str) -> int | None:

@@ -10,9 +10,11 @@ from time import monotonic
 
 import psycopg
 from psycopg import RawCursor
+from psycopg.sql import Composed
 
-from syncengine.errors import BooksDoNotClose, Location, SourceError, SyncError
-from syncengine.execute.blame import blame
+from syncengine.connect import wrap
+from syncengine.errors import BadRow, BooksDoNotClose, SyncError
+from syncengine.execute.blame import blame, place
 from syncengine.execute.values import kind_of, to_text
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
@@ -96,26 +98,43 @@ def _copy_rows(
     ticker = _Ticker(emit)
     kinds: dict[str, set[str]] | None = {name: set() for name in columns} if step.observes else None
     rows = 0
+
+    def counted() -> Iterator[list[str | None]]:
+        nonlocal rows
+        for row in _texts(stream, step.columns, kinds):
+            yield row
+            rows += 1
+            if rows % 1000 == 0:
+                ticker.tell(rows, stream.bytes_read)
+
+    taken = _copy_texts(statement, connection, counted(), stream.locate)
+    observed = None if kinds is None else {name: frozenset(kind) for name, kind in kinds.items()}
+    return Sent(rows=rows, taken=taken, bytes=stream.bytes_read, kinds=observed)
+
+
+def _copy_texts(
+    statement: Composed,
+    connection: psycopg.Connection[object],
+    rows: Iterable[Sequence[str | None]],
+    locate: Callable[[int], str],
+) -> int:
+    """COPY rows and return how many the server took; an error names the place of its row."""
+    number = 0
     with connection.cursor() as cursor:
         try:
-            with cursor.copy(statement) as copy_stream:
-                for row in _texts(stream, step.columns, kinds):
-                    copy_stream.write_row(row)
-                    rows += 1
-                    if rows % 1000 == 0:
-                        ticker.tell(rows, stream.bytes_read)
+            with cursor.copy(statement) as stream:
+                for number, row in enumerate(rows, start=1):
+                    stream.write_row(row)
         except psycopg.Error as error:
-            raise blame(error, stream.locate, "COPY") from error
+            unsent = number if isinstance(error, psycopg.DataError) and error.sqlstate is None else None
+            raise blame(error, locate, "COPY", row=unsent) from error
         except UnicodeEncodeError as error:
-            raise _not_text(stream.locate(rows + 1)) from error
-        observed = None if kinds is None else {name: frozenset(kind) for name, kind in kinds.items()}
-        return Sent(rows=rows, taken=cursor.rowcount, bytes=stream.bytes_read, kinds=observed)
+            raise _not_text(locate(number)) from error
+        return cursor.rowcount
 
 
 def _not_text(where: str) -> SyncError:
-    file, _, line = where.rpartition(":")
-    location = Location(file, int(line)) if line.isdigit() else Location(where)
-    return SourceError("a lone surrogate is not a character and can't be stored", location=location)
+    return BadRow("a lone surrogate is not a character and can't be stored", location=place(where))
 
 
 def _texts(
@@ -153,30 +172,25 @@ def _locate(stream: RowStream, before: int, row: int) -> str:
     return stream.locate(before + row)
 
 
-def _always(place: str, row: int) -> str:
-    return place
-
-
 def _insert(
     step: InsertRows,
     connection: psycopg.Connection[object],
     rows: Sequence[Sequence[str | None]],
     locate: Callable[[int], str],
 ) -> None:
-    """Send one multi-row INSERT; if it fails, find the row by sending them one at a time."""
+    """Send one multi-row INSERT.  It does not tell which value is refused: the same rows by COPY do."""
     try:
         with connection.transaction():
             _send(step, connection, rows)
-    except psycopg.Error as error:
-        if len(rows) > 1 and error.sqlstate and error.sqlstate[:2] in ("22", "23"):
-            for number, row in enumerate(rows, start=1):
-                _insert(step, connection, [row], partial(_always, locate(number)))
-        raise blame(error, lambda _: locate(1), "INSERT") from error
+    except (psycopg.DataError, UnicodeEncodeError) as error:
+        statement = staging.copy_in((step.schema, step.table), [column.column for column in step.columns], None)
+        _copy_texts(statement, connection, rows, locate)
+        if isinstance(error, psycopg.Error):
+            raise wrap(error, doing="INSERT") from error
+        raise
 
 
 def _send(step: InsertRows, connection: psycopg.Connection[object], rows: Sequence[Sequence[str | None]]) -> None:
     statement = step.sql + staging.values(len(rows), len(step.columns)).as_string()
     with RawCursor(connection) as cursor:
         cursor.execute(statement.encode(), [value for row in rows for value in row])
-
-

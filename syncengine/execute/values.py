@@ -8,13 +8,13 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Literal
 
-Kind = Literal["plain", "json", "array"]
+Kind = Literal["plain", "json", "json value", "array"]
 ToText = Callable[[object], str | None]
 
 
 def to_text(kind: Kind) -> ToText:
     """Return the function that writes a value for a column of this kind."""
-    return {"plain": plain, "json": for_json, "array": for_array}[kind]
+    return {"plain": plain, "json": for_json, "json value": for_json_value, "array": for_array}[kind]
 
 
 def kind_of(value: object) -> str:
@@ -62,6 +62,11 @@ def plain(value: object) -> str | None:
 def for_json(value: object) -> str | None:
     """Return a value as JSON; a text is taken for JSON already, as COPY would read it."""
     return value if value is None or isinstance(value, str) else json(value)
+
+
+def for_json_value(value: object) -> str | None:
+    """Return a value as JSON; a text is a JSON string."""
+    return None if value is None else json(value)
 
 
 def json(value: object) -> str:

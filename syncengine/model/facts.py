@@ -32,8 +32,9 @@ class SourceFacts:
     """A source, looked at but not read.
 
     `fields` keep the source's order; `named` is False where they are only numbered ("1", "2", …) and map by
-    position.  `rows` is exact if `exact`, else an estimate, None if nothing is known.  `texts` tells that the
-    fields are text whose types may be inferred; `reopenable` that the source can be read more than once.
+    position.  `rows` is exact if `exact`, else an estimate, None if nothing is known.  `reopenable`: it can be read
+    more than once.  `json_values`: values come from JSON or YAML, so that a text bound for a json column is a JSON
+    string and not JSON itself.
     """
 
     label: str
@@ -44,7 +45,7 @@ class SourceFacts:
     exact: bool = False
     bytes: int | None = None
     reopenable: bool = True
-    texts: bool = True
+    json_values: bool = False
     csv: CsvFormat | None = None
     notes: tuple[str, ...] = ()
 

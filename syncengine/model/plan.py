@@ -19,11 +19,15 @@ Isolation = Literal["read committed", "repeatable read"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedColumn:
-    """Where a field of the source goes; `kind` is that of the receiving column (facts.ColumnFacts.kind)."""
+    """Where a field of the source goes.
+
+    `kind` is that of the receiving column (facts.ColumnFacts.kind); `json value` is json for sources whose texts are
+    JSON strings.
+    """
 
     field: str
     column: str
-    kind: Literal["plain", "json", "array"] = "plain"
+    kind: Literal["plain", "json", "json value", "array"] = "plain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +69,21 @@ class CopyIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InsertRows:
-    """Send the source as multi-row INSERTs; `sql` is the statement up to VALUES."""
+    """Send the source as multi-row INSERTs into a table; `sql` is the statement up to VALUES."""
 
     title: str
     sql: str
+    schema: str
+    table: str
     columns: tuple[StagedColumn, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A query that must return no row.  Its rows are (description, how many) samples of what is wrong."""
+    """A query that must return no row.  Its rows are (description, how many) samples of what is wrong.
+
+    `message` names, in the plural, what is counted; the number follows it.
+    """
 
     title: str
     sql: str

@@ -33,7 +33,7 @@ def _one_stored_row(task: Task) -> tuple[Step, ...]:
             title="each key matches one stored row at most",
             sql=steps.text(statements.check_ambiguous_keys(task)),
             failure="ambiguous-key",
-            message="keys match more than one stored row",
+            message="keys that match more than one stored row",
             hint="name the columns that identify a row in conflict_keys, or make a unique index over them",
             location=task.spec.mark("/conflict_keys"),
         ),

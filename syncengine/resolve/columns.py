@@ -10,9 +10,11 @@ from syncengine.model.facts import ColumnFacts, Handover, SourceFacts, TableFact
 from syncengine.model.plan import StagedColumn
 from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Spec
 from syncengine.model.task import Loaded, Staged, Task
-from syncengine.resolve.lookup import did_you_mean, find
+from syncengine.resolve.lookup import did_you_mean, find, nearest, shortened
 from syncengine.sql.names import MAX_BYTES, fit
 
+# Fields without a column that are complained of one by one.
+_MOST_COMPLAINTS = 3
 TEXT = ColumnFacts(name="", type="text", base_type="text", identity_equal=True)
 
 
@@ -136,6 +138,7 @@ def _map_by_name(work: _Mapping) -> None:
         return
     ignored = {name.casefold() for name in work.spec.ignore_fields}
     taken = {item.field for item in work.mapped.values()}
+    strange: list[str] = []
     for name in work.source.fields:
         if name in taken or name.casefold() in ignored:
             continue
@@ -143,16 +146,38 @@ def _map_by_name(work: _Mapping) -> None:
         if facts is not None and facts.name not in work.mapped:
             work.mapped[facts.name] = Mapped(facts=facts, field=name)
         elif name not in work.used and not work.spec.ignore_rest:
-            _complain_of_field(work, name)
+            strange.append(name)
+    if strange and not work.mapped:
+        _complain_of_header(work, strange)
+        return
+    if len(strange) > _MOST_COMPLAINTS:
+        message = f"{len(strange)} fields of the source match no column of {work.table}: {shortened(strange)}"
+        rename = "name their columns under `columns`, or leave out all that match none: `ignore_fields: \"*\"`"
+        work.complain("/source", message, rename)
+        return
+    for name in strange:
+        _complain_of_field(work, name)
+
+
+def _complain_of_header(work: _Mapping, names: Sequence[str]) -> None:
+    """Say that no field has a column: often the file has no header, or another delimiter."""
+    notes = "; ".join(note for note in work.source.notes if "header" in note)
+    columns = shortened([column.name for column in work.table.columns])
+    mend = "name the fields of the columns under `columns`"
+    if work.source.csv is not None and not notes:
+        mend = f"if the first line is no header, state `header: false`; else {mend}"
+    message = f"no field of the source matches a column of {work.table}"
+    detail = f"the source has: {shortened(names)}; the table has: {columns}"
+    work.complain("/source", message, notes or mend, detail)
 
 
 def _complain_of_field(work: _Mapping, name: str) -> None:
     columns = [column.name for column in work.table.columns if column.name not in work.mapped]
-    hint = did_you_mean(name, columns)
-    rename = f"name its column under `columns`, or leave it out with `ignore_fields: [{name!r}]`"
-    notes = "; ".join(note for note in work.source.notes if "header" in note)
     message = f"field {name!r} of the source matches no column of {work.table}"
-    work.complain("/source", message, f"{hint} Else {rename}" if hint else rename, notes or None)
+    rename = f"name its column under `columns`, or leave it out with `ignore_fields: [{name!r}]`"
+    close = nearest(name, columns)
+    detail = None if close else f"columns without a field: {shortened(columns)}" if columns else None
+    work.complain("/source", message, f"did you mean {close!r}? Else {rename}" if close else rename, detail)
 
 
 def _map_by_position(work: _Mapping) -> None:
@@ -191,7 +216,7 @@ def _check_loadable(work: _Mapping) -> None:
             message = f"column {name} of {work.table} is GENERATED ALWAYS AS IDENTITY and can't be loaded"
             work.problems.append(_refusal(work, pointer, message, f"leave it out, or: {alter}"))
     if not work.mapped and not work.problems:
-        work.complain("/source", f"no field of the source matches a column of {work.table}")
+        _complain_of_header(work, work.source.fields)
     if work.spec.mode == "insert":
         _check_not_null(work)
 
@@ -232,7 +257,8 @@ def _stage(
         facts = (direct[name].read_as or direct[name].facts) if once else TEXT
         column = direct[name].facts.name if plain and once else fit(name, taken)
         taken.add(column)
-        staged_column = StagedColumn(field=name, column=column, kind=facts.kind)
+        kind = "json value" if facts.kind == "json" and work.source.json_values else facts.kind
+        staged_column = StagedColumn(field=name, column=column, kind=kind)
         names[name] = Staged(column=staged_column, type=facts.type, collation=facts.collation)
     return tuple(names.values()), names, plain
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def find(name: str, names: Iterable[str]) -> str | None:
@@ -30,5 +30,9 @@ def did_you_mean(name: str, names: Iterable[str]) -> str | None:
         return f"did you mean {close!r}?"
     if not names:
         return None
-    listed = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-    return f"there are: {listed}"
+    return f"there are: {shortened(names)}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return the first twenty names in one text."""
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")

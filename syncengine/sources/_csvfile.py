@@ -141,7 +141,7 @@ class CsvFile:
         if "\0" in text:
             line += text.count("\n", 0, text.index("\0"))
             message = "a field holds a NUL character, which PostgreSQL cannot store"
-            raise BadRow(message, location=Location(self.label, line))
+            raise BadRow(message, hint="take the NUL bytes out of the file", location=Location(self.label, line))
         return _framing.fields(text, self._layout.form, null)
 
     def _width(self, body: _Body) -> int:
@@ -158,10 +158,11 @@ class CsvFile:
         names = tuple(name or "" for name in self._values(header, line, None))
         if "" in names:
             message = f"field {names.index('') + 1} of the header has no name"
-            raise SourceError(message, detail=_shown(header), location=Location(self.label, line))
+            hint = "name it, or state names of your own: `header: [id, …]` with `skip_lines: 1`"
+            raise SourceError(message, detail=_shown(header), hint=hint, location=Location(self.label, line))
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             message = f"the header names {', '.join(twice)} more than once"
-            hint = "header: [names of your own], with skip_lines: 1"
+            hint = "name each field once, or state names of your own: `header: [id, …]` with `skip_lines: 1`"
             raise SourceError(message, detail=_shown(header), hint=hint, location=Location(self.label, line))
         return names
 

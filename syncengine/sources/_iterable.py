@@ -26,12 +26,19 @@ class IterableSource:
     """
 
     def __init__(
-        self, rows: object, expected: tuple[str, ...] = (), *, label: str | None = None, unit: str = "row"
+        self,
+        rows: object,
+        expected: tuple[str, ...] = (),
+        *,
+        label: str | None = None,
+        unit: str = "row",
+        json_values: bool = False,
     ) -> None:
         self._rows = _accepted(rows)
         self._expected = expected
         self._label = label or f"rows from Python ({type(rows).__name__})"
         self._unit = unit
+        self._json_values = json_values
         self._reopenable = isinstance(rows, (list, tuple))
         self._opened = False
 
@@ -48,6 +55,7 @@ class IterableSource:
             rows=count if count is not None else length_hint(self._rows, 0) or None,
             exact=count is not None,
             reopenable=self._reopenable,
+            json_values=self._json_values,
         )
 
     @contextmanager

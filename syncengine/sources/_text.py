@@ -72,7 +72,7 @@ def _hex(data: bytes) -> str:
 
 
 def check_plain_text(head: bytes, label: str) -> None:
-    """Raise SourceError if the head of a file that should be UTF-8 is UTF-16 or compressed."""
+    """Raise SourceError if the head of a file that should be UTF-8 is UTF-16, UTF-32 or compressed."""
     for magic, compression in MAGIC:
         if magic.match(head):
             raise SourceError(
@@ -80,13 +80,18 @@ def check_plain_text(head: bytes, label: str) -> None:
                 hint=f"compression: {compression}",
                 location=Location(label),
             )
-    if encoding := _utf16(head[:1024]):
+    if encoding := _wide(head[:1024]):
         raise SourceError(
-            f"{label} looks like UTF-16, not UTF-8", hint=f"encoding: {encoding}", location=Location(label)
+            f"{label} looks like {encoding.upper()}, not UTF-8",
+            hint=f"encoding: {encoding}",
+            location=Location(label),
         )
 
 
-def _utf16(head: bytes) -> str | None:
+def _wide(head: bytes) -> str | None:
+    """Return the encoding of two or four bytes a character that a text seems to have."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"  # its little-endian mark starts like that of UTF-16
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if head.count(b"\0") * 3 < max(len(head), 1):

@@ -87,6 +87,7 @@ class JsonLinesSource:
             exact=sample.exact,
             bytes=size,
             reopenable=all(found.reopenable for found in self._inputs),
+            json_values=True,
             notes=tuple(notes),
         )
 

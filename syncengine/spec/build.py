@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from syncengine.errors import SpecError
+from syncengine.errors import Location, SpecError
 from syncengine.model.spec import (
     ColumnSpec,
     Duplicates,
@@ -220,9 +220,9 @@ def _stripped(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
-def _marks(draft: Draft) -> dict[str, Any]:
+def _marks(draft: Draft) -> dict[str, Location]:
     """Return the places of all values; a column's also under its name without quotes and escapes."""
-    marks = dict(draft.document.values)
+    marks = {**draft.document.values, **draft.places}
     for key in draft.data.get("columns", {}):
         marks.setdefault(f"/columns/{unquoted(key)}", draft.document.at(child("/columns", key)))
     return marks

@@ -18,6 +18,7 @@ from syncengine.spec.words import nearest
 CONFLICT = frozenset({"target", "excluded"})
 _ALL = "*"
 _KEEP = "keep"
+_RULES = (*LATER_RULES, _KEEP)
 _HYPHENATED = re.compile(r"\w+(?:-\w+)+")
 # A column's exact name may hold anything, but who writes these means SQL.
 _SURELY_SQL = re.compile(r"[();']|::|\|\|")
@@ -53,19 +54,24 @@ def _key(draft: Draft, pointer: str, text: str) -> KeySpec:
 
 
 def read_update_columns(draft: Draft) -> tuple[UpdateItem, ...]:
-    """Return what an update sets, in order; a later item overrides an earlier one."""
+    """Return what an update sets, in order; a later item overrides an earlier one.
+
+    The place of the item number N is kept under `/update_columns/N`, whatever form the spec gives them in.
+    """
     value = draft.data.get("update_columns", [_ALL])
-    if isinstance(value, dict):
-        return tuple(_assignments(draft, "/update_columns", value))
     items: list[UpdateItem] = []
+    if isinstance(value, dict):
+        items += _assignments(draft, "/update_columns", value, 0)
+        return tuple(items)
     for number, item in enumerate(value):
         pointer = child("/update_columns", number)
         if isinstance(item, dict):
-            items += _assignments(draft, pointer, item)
-        else:
-            items.append(_plain(draft, pointer, item))
-            if items[-1] in items[:-1]:
-                draft.complain(pointer, f"`{shown(item)}` is there twice")
+            items += _assignments(draft, pointer, item, len(items))
+            continue
+        draft.places[f"/update_columns/{len(items)}"] = draft.document.at(pointer)
+        items.append(_plain(draft, pointer, item))
+        if items[-1] in items[:-1]:
+            draft.complain(pointer, f"`{shown(item)}` is there twice")
     return tuple(items)
 
 
@@ -75,26 +81,34 @@ def _plain(draft: Draft, pointer: str, text: str) -> UpdateItem:
     return Assign(column=draft.name(pointer, unquoted(text)))
 
 
-def _assignments(draft: Draft, pointer: str, items: dict[str, Any]) -> Iterator[UpdateItem]:
+def _assignments(draft: Draft, pointer: str, items: dict[str, Any], number: int) -> Iterator[UpdateItem]:
     for key, value in items.items():
         below = child(pointer, key)
-        column = draft.name(below, unquoted(key))
-        if key == _ALL:
-            draft.complain(
-                below, "`*` takes no expression", 'write "*" alone, then the exceptions', at_key=True
-            )
-        elif value == _KEEP:
-            yield Keep(column=column)
-        elif isinstance(value, str) and value.strip() in LATER_RULES:
-            draft.not_yet(below, f"{column}: {value.strip()}")
-        elif isinstance(value, str) and (rule := _misspelt(value)):
-            draft.complain(
-                below, f"`{shown(value)}` is neither a rule nor an expression", f"did you mean `{rule}`?"
-            )
-        elif expression := draft.expression(below, value, CONFLICT):
-            yield Assign(column=column, expression=expression)
+        if item := _assignment(draft, below, key, value):
+            draft.places[f"/update_columns/{number}"] = draft.document.at(below)
+            number += 1
+            yield item
+
+
+def _assignment(draft: Draft, pointer: str, key: str, value: object) -> UpdateItem | None:
+    column = draft.name(pointer, unquoted(key))
+    if key == _ALL:
+        hint = 'write "*" alone, then the exceptions'
+        draft.complain(pointer, "`*` takes no expression", hint, at_key=True)
+        return None
+    if isinstance(value, str) and (word := value.strip()) in _RULES:
+        if word == _KEEP:
+            return Keep(column=column)
+        draft.not_yet(pointer, f"{column}: {word}")
+        return None
+    if isinstance(value, str) and (rule := _misspelt(value)):
+        message = f"`{shown(value)}` is neither a rule nor an expression"
+        draft.complain(pointer, message, f"did you mean `{rule}`?")
+        return None
+    expression = draft.expression(pointer, value, CONFLICT)
+    return Assign(column=column, expression=expression) if expression else None
 
 
 def _misspelt(text: str) -> str | None:
     """Return the rule that a single word looks like; a column alone is no expression here."""
-    return nearest(text, (*LATER_RULES, _KEEP)) if re.fullmatch(r"[A-Za-z_]+", text) else None
+    return nearest(text, _RULES) if re.fullmatch(r"[A-Za-z_]+", text) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,10 @@ _SQL_NULL = re.compile(r"\bnull\Z", re.IGNORECASE)
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """`data` holds the keys whose values have the right shape; `given` all that the file names."""
+    """`data` holds the keys whose values have the right shape; `given` all that the file names.
+
+    `places` are marks beside those of the document.
+    """
 
     document: Document
     project: Project
@@ -31,6 +33,7 @@ class Draft:
     expanded: frozenset[str] = frozenset()
     needs_source: bool = True
     problems: list[SyncError] = field(default_factory=list)
+    places: dict[str, Location] = field(default_factory=dict)
 
     @property
     def has_conflict_target(self) -> bool:
@@ -94,6 +97,3 @@ class Draft:
             allow_functions=self.project.allow_functions,
             place=place,
         )
-
-    def marks(self) -> Mapping[str, Location]:
-        return dict(self.document.values)

@@ -13,8 +13,6 @@ from urllib.parse import unquote, urlsplit
 
 from syncengine.errors import Location, SpecError
 
-_GLOB = frozenset("*?[")
-
 
 def resolve_path(
     path: str, folder: str | Path, roots: Iterable[str | Path], location: Location | None = None
@@ -37,10 +35,6 @@ def resolve_path(
             hint="list its folder under `roots:` in syncengine.yaml",
         )
     return absolute
-
-
-def is_glob(path: str) -> bool:
-    return any(mark in _GLOB for mark in path)
 
 
 def _without_scheme(path: str, location: Location | None) -> str:

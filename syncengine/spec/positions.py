@@ -37,11 +37,10 @@ _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalar:
-    """One scalar as it stands in the text; `plain` tells that it is unquoted."""
+    """One scalar as it stands in the text, with its quotes."""
 
     raw: str
     value: str
-    plain: bool
     line: int
     column: int
 
@@ -209,16 +208,14 @@ class _Composer:
 
     def _scalar(self, event: Event, pointer: str, into: Document) -> object:
         self._refuse_unstorable(event)
-        plain = event.style is None or event.style == ""
         start = event.start_mark
         into.scalars[pointer] = Scalar(
             raw=self.text[start.index : event.end_mark.index],
             value=event.value,
-            plain=plain,
             line=start.line + 1,
             column=start.column + 1,
         )
-        return scalar(event.value) if plain else event.value
+        return event.value if event.style else scalar(event.value)
 
     def _key(self, event: Event) -> str:
         self._refuse(event, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,15 +91,15 @@ def display(path: Path) -> str:
 
 
 class _Connections(Mapping[str, str]):
-    """Names and URLs; a URL's `${…}` are expanded at each look-up."""
+    """Names and URLs; `${…}` are expanded at each look-up.  The first of `roots` is the project folder."""
 
     def __init__(
-        self, document: Document, raw: Mapping[str, str], environ: Mapping[str, str], folder: Path
+        self, document: Document, raw: Mapping[str, str], environ: Mapping[str, str], roots: Sequence[Path]
     ) -> None:
         self._document = document
         self._raw = raw
         self._environ = environ
-        self._folder = folder
+        self._roots = roots
 
     def __getitem__(self, name: str) -> str:
         pointer = child("/connections", name)
@@ -110,7 +110,7 @@ class _Connections(Mapping[str, str]):
             values=self._document.values,
             scalars=self._document.scalars,
         )
-        done = expand(one, environ=self._environ, folder=self._folder, roots=(self._folder,))
+        done = expand(one, environ=self._environ, folder=self._roots[0], roots=self._roots)
         if done.problems:
             raise done.problems[0]
         value: Any = one.value
@@ -144,13 +144,14 @@ def _project(document: Document, folder: Path, file: Path, environ: Mapping[str,
     for pointer, name in not_available_in_project(data):
         problems.append(NotAvailable(f"`{name}` is not available yet", location=document.at_key(pointer)))
     if not problems:
+        roots = tuple((folder / Path(root).expanduser()).resolve() for root in data.get("roots", []))
         project = Project(
             folder=folder,
             file=file,
-            connections=_Connections(document, data.get("connections", {}), environ, folder),
+            connections=_Connections(document, data.get("connections", {}), environ, (folder, *roots)),
             embedded=data.get("embedded", False),
             allow_functions=frozenset(_functions(data, document, problems)),
-            roots=tuple((folder / Path(root).expanduser()).resolve() for root in data.get("roots", [])),
+            roots=roots,
             ledger_schema=_ledger_schema(data, document, problems),
         )
     if problems:

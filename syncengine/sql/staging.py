@@ -22,6 +22,11 @@ from syncengine.sql.names import beside, commas, ident, operator, quoted
 REPEATED = ("pg_temp", "repeated")
 
 
+def lock_engine_schema(schema: str) -> Composed:
+    """Return the lock under which the schema is made: IF NOT EXISTS alone fails when two sessions make it at once."""
+    return SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(Literal(f"schema {schema}"))
+
+
 def create_engine_schema(schema: str) -> Composed:
     return SQL("CREATE SCHEMA IF NOT EXISTS {}").format(ident(schema))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Check, Classify, CopyIn, Counter, RunSql, Step, WriteFile
+from syncengine.model.plan import Check, Classify, CopyIn, Counter, RunSql, Step, Unit, WriteFile
 from syncengine.model.task import QualifiedName, Task
 from syncengine.sql import staging, statements
 
@@ -15,12 +15,20 @@ def text(statement: Composed) -> str:
     return statement.as_string()
 
 
+def room_for_staging(task: Task) -> tuple[Unit, ...]:
+    """Return the unit that makes the engine's schema, if it is not there."""
+    if task.server.engine_schema_exists:
+        return ()
+    schema = task.spec.ledger_schema
+    lock = RunSql(title="one at a time", sql=text(staging.lock_engine_schema(schema)))
+    create = RunSql(title=f"create schema {schema}", sql=text(staging.create_engine_schema(schema)))
+    return (Unit(name="prepare", steps=(lock, create)),)
+
+
 def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
-    schema = RunSql(title=f"create schema {stage[0]}", sql=text(staging.create_engine_schema(stage[0])))
     create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
-    copy = copy_in(task, stage, f"COPY {len(task.stage)} fields into staging")
-    return (create, copy) if task.server.engine_schema_exists else (schema, create, copy)
+    return (create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging"))
 
 
 def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter | None = None) -> CopyIn:
@@ -54,8 +62,8 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
                 title="no row without a key",
                 sql=text(null_keys),
                 failure="null-keys",
-                message="rows have a NULL conflict key, or lie outside conflict_where",
-                hint="mend the source, or say what to do with them: `null_keys: insert`",
+                message="rows whose conflict key is NULL, or that lie outside conflict_where",
+                hint=_null_keys_hint(task),
                 location=task.spec.mark("/conflict_keys"),
             )
         )
@@ -67,7 +75,7 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
                 title="no key with two different rows",
                 sql=text(staging.check_duplicate_keys(task)),
                 failure="duplicate-keys",
-                message="keys come more than once in the source, with different rows",
+                message="keys that come more than once in the source, with different rows",
                 hint="mend the source, or say which row wins: `duplicates: last`",
                 location=task.spec.mark("/conflict_keys"),
             )
@@ -76,6 +84,14 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
         RunSql(title="take duplicates out", sql=text(staging.delete_duplicates(task)), counts="duplicates")
     )
     return tuple(steps)
+
+
+def _null_keys_hint(task: Task) -> str:
+    columns = [task.table.column(part.column) for part in task.keys if part.column is not None]
+    never = [column.name for column in columns if column is not None and column.not_null]
+    if never:
+        return f"mend the source: {', '.join(never)} must not be NULL"
+    return "mend the source, or say what to do with them: `null_keys: insert`"
 
 
 def classified(task: Task, *, new: statements.New, update: bool) -> tuple[Step, ...]:

@@ -38,7 +38,11 @@ class Rows:
             load = steps.text(staging.create_load(task, LOAD))
             create.append(RunSql(title="create the typed staging table", sql=load))
         head = staging.insert_rows(STAGE, [column.column for column in columns])
-        fill: list[Step] = [InsertRows(title="send the rows", sql=steps.text(head), columns=columns)]
+        schema, table = STAGE
+        send = InsertRows(
+            title="send the rows", sql=steps.text(head), schema=schema, table=table, columns=columns
+        )
+        fill: list[Step] = [send]
         if task.converts:
             convert = staging.convert(task, STAGE, LOAD)
             fill.append(RunSql(title="compute the columns", sql=steps.text(convert)))

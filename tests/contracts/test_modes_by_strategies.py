@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
-import syncengine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from syncengine import registry
 
+import syncengine
+from syncengine import registry
 from tests.contracts.reference import COLUMNS, Case, Guard, Outcome, Refused, Row, Updates, expected
 
 EXAMPLES = settings(

@@ -161,7 +161,7 @@ def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_secret_never_stands_in_an_error() -> None:
-    environ = {"PASS": "hunter-two-env"}
+    environ = {"PASS": "huntertwoenv"}
 
     told, _ = _problem("source: a.csv\ntarget: a.${secret:PASS}.b.c\n", environ)
 

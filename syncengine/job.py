@@ -1,0 +1,29 @@
+"""What a call asks for: a spec in its project; and a spec that could not be planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from syncengine.errors import SyncError
+from syncengine.model.spec import Spec
+
+if TYPE_CHECKING:
+    from syncengine.spec.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A spec with the project it belongs to, and the rows that a Python caller handed over instead of a source."""
+
+    spec: Spec
+    project: Project
+    rows: object = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A spec that could not be planned."""
+
+    spec: Spec
+    error: SyncError
