@@ -53,17 +53,18 @@ _REASONS = (
 )
 
 # Characters of a server's message or detail that are passed on.
-_LONGEST = 400
+_LONGEST = 300
 _BAD_ROW = ("23502", "23503", "23514", "44000")
 _GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300")
-_CONFLICT = ("40001", "40P01", "55P03")
+_CONFLICT = ("40001", "40P01", "42P07", "55P03")
 _HINTS = {
-    "23502": "load the column, or give it a default",
+    "23502": "mend the source, or compute the column under `columns`, such as coalesce(source.field, '…')",
     "23503": "load the referenced table first",
     "23505": "mode ignore or upsert with conflict_keys takes rows whose keys are already there",
     "25006": "connect to the primary server, with default_transaction_read_only off",
     "40001": "run it again when the other writer is done",
     "40P01": "run it again when the other writer is done",
+    "42P07": "another session made it in the meantime: run it again",
     "42501": "have the owner GRANT the missing right",
     "53100": "free space on the server's disk, then VACUUM the table",
     "53300": "end other sessions or use a pooler",

@@ -96,7 +96,7 @@ def _infer_and_run(one: Ready, run: Run) -> None:
     copied = tuple(
         replace(step, observes=True) if isinstance(step, CopyIn) else step for step in steps.copied(first.task, stage)
     )
-    run.units((*steps.room_for_staging(first.task), Unit(name="read", steps=copied)))
+    run.units((*steps.room_for_staging(first.task), Unit(name="read", steps=copied, repeatable=first.facts.reopenable)))
     try:
         columns = {staged.column.field: staged.column.column for staged in first.task.stage}
         types = infer(one.connection, stage, tuple(columns.values()), run.kinds)

@@ -38,20 +38,23 @@ def _redacted(logger: object, method: str, event: structlog.typing.EventDict) ->
     return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
-def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str) -> ev.Emit:
-    """Return an Emit that writes one line an event, with the run's id, the spec and the step."""
+def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps: str = "info") -> ev.Emit:
+    """Return an Emit that writes one line an event, with the run's id, the spec and the step.
+
+    `steps` is the level of the lines for single steps: for people they are details, for machines they are not.
+    """
     spec = ""
 
     def emit(event: ev.Event) -> None:
         nonlocal spec
         if isinstance(event, ev.SpecStarted):
             spec = event.name
-        _write(logger.bind(run_id=run_id, spec=spec), event)
+        _write(logger.bind(run_id=run_id, spec=spec), event, steps)
 
     return emit
 
 
-def _write(log: Any, event: ev.Event) -> None:
+def _write(log: Any, event: ev.Event, steps: str) -> None:
     match event:
         case ev.SpecStarted():
             log.info("spec started", mode=event.mode, strategy=event.strategy, target=event.target)
@@ -60,7 +63,8 @@ def _write(log: Any, event: ev.Event) -> None:
         case ev.StepStarted():
             log.debug("step started", unit=event.unit, step=event.step)
         case ev.StepFinished():
-            log.info("step", unit=event.unit, step=event.step, rows=event.rows, seconds=round(event.seconds, 4))
+            seconds = round(event.seconds, 4)
+            getattr(log, steps)("step", unit=event.unit, step=event.step, rows=event.rows, seconds=seconds)
         case ev.RowsRead():
             log.info("rows read", rows=event.rows, bytes=event.bytes)
         case ev.RowsCounted():

@@ -86,7 +86,7 @@ def prepare(
         declared=declared,
         unstable=_unstable(spec, connection),
         staged_rows=staged_rows,
-        parse=_parse_index,
+        parse=parse_index,
         infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
     )
     _check_expressions(task, connection)
@@ -125,7 +125,7 @@ def _unstable(spec: Spec, connection: psycopg.Connection[TupleRow]) -> frozenset
     return frozenset(name for name, volatility in found.items() if volatility != "immutable")
 
 
-def _parse_index(text: str) -> Expression:
+def parse_index(text: str) -> Expression:
     """Parse the key of an index, as the server deparses it."""
     return parse(text, location=Location("the index's definition"), allowed=frozenset(), allow_functions=frozenset())
 

@@ -1,14 +1,32 @@
-"""Builders with defaults: spec files, and what a database holds, down to the row versions."""
+"""Builders with defaults: spec files, facts and tasks, and what a database holds, down to the row versions."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from psycopg.sql import SQL, Identifier
 
+from syncengine import registry
+from syncengine.model.facts import (
+    ColumnFacts,
+    CsvFormat,
+    Handover,
+    IndexFacts,
+    ServerFacts,
+    SourceFacts,
+    TableFacts,
+)
+from syncengine.model.spec import Spec
+from syncengine.model.task import Task
+from syncengine.prepare import parse_index
+from syncengine.resolve import resolve
+from syncengine.spec.load import load_text
+from syncengine.spec.project import Project
 from tests.servers import Database
 
 # The relations of users, with those that a run may leave behind in any schema; TOAST tables have no names to keep.
@@ -42,3 +60,81 @@ def untouched(db: Database) -> Iterator[None]:
     before = contents(db)
     yield
     assert contents(db) == before
+
+
+# The facts that unit tests resolve specs against.
+
+_IDENTITY_EQUAL = {"smallint", "integer", "bigint", "uuid", "date", "text", "boolean", "timestamp with time zone"}
+_ALL_RIGHTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+
+
+def parsed(text: str, **project: Any) -> Spec:
+    """Return the spec of a YAML text in the file s.yaml; what every spec needs is added where it lacks."""
+    lacking = [f"{key}: {value}" for key, value in _DEFAULTS.items() if not re.search(f"^{key}:", text, re.M)]
+    found = Project(folder=Path("/project"), **project)
+    whole = "\n".join([text.rstrip(), *lacking])
+    (spec,) = load_text(whole, file="s.yaml", folder=found.folder, project=found, environ={})
+    return spec
+
+
+_DEFAULTS = {"source": "rows.csv", "target": "shop.orders", "name": "orders"}
+
+
+def a_column(declaration: str, **facts: Any) -> ColumnFacts:
+    """Return a column from `name type`; its name holds no space unless `name` is given as well."""
+    name, _, type_name = declaration.partition(" ")
+    type_name = type_name or "text"
+    base = type_name.partition("(")[0]
+    kind = "json" if base in ("json", "jsonb") else "array" if base.endswith("[]") else "plain"
+    without = {"equality": None} if base in ("json", "point") else {}
+    known = {"name": name, "type": type_name, "base_type": base, "kind": kind, **without}
+    return ColumnFacts(**{**known, "identity_equal": base in _IDENTITY_EQUAL, **facts})
+
+
+def an_index(*keys: str, **facts: Any) -> IndexFacts:
+    """Return a unique index; a key that is no word is an expression."""
+    expressions = tuple(not key.isidentifier() for key in keys)
+    name = "_".join(("orders", *(key for key in keys if key.isidentifier()), "key"))
+    return IndexFacts(**{"name": name, "keys": keys, "expressions": expressions, **facts})
+
+
+def a_table(*columns: str | ColumnFacts, **facts: Any) -> TableFacts:
+    """Return the table shop.orders with these columns, on which the role has all rights; it has no index."""
+    found = tuple(column if isinstance(column, ColumnFacts) else a_column(column) for column in columns)
+    return TableFacts(**{"schema": "shop", "name": "orders", "columns": found, "privileges": _ALL_RIGHTS, **facts})
+
+
+def a_source(*fields: str, **facts: Any) -> SourceFacts:
+    """Return rows.csv with these fields and a thousand rows, counted."""
+    known = {"label": "rows.csv", "fields": fields, "handovers": Handover.ROWS | Handover.CSV_BYTES}
+    return SourceFacts(**{**known, "rows": 1000, "exact": True, "csv": CsvFormat(), **facts})
+
+
+def a_server(**facts: Any) -> ServerFacts:
+    known = {"version": 180000, "version_text": "18.0", "database": "db", "role": "loader"}
+    return ServerFacts(**{**known, "engine_schema_exists": True, **facts})
+
+
+def a_task(
+    spec: str | Spec,
+    table: TableFacts,
+    source: SourceFacts | None = None,
+    server: ServerFacts | None = None,
+    **more: Any,
+) -> Task:
+    """Resolve a spec as `prepare` does, without a server's opinion; the source has the table's columns by default."""
+    found = parsed(spec) if isinstance(spec, str) else spec
+    return resolve(
+        found,
+        source or a_source(*(column.name for column in table.columns)),
+        table,
+        server or a_server(),
+        mode=registry.mode(found.mode),
+        **{
+            "run": "run",
+            "declared": {item.column: a_column(f"{item.column} {item.type}") for item in found.columns if item.type},
+            "parse": parse_index,
+            "infer_arbiter": lambda keys: None,
+            **more,
+        },
+    )

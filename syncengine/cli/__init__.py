@@ -25,8 +25,8 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
-class Terminated(BaseException):
-    """SIGTERM came; raised where the program stands, so that transactions are rolled back in order."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; like Ctrl-C it cancels the statement under way, so that transactions are rolled back in order."""
 
 
 class _Commands(click.Group):
@@ -85,10 +85,10 @@ def _code(arguments: list[str]) -> int:
 
         click.echo(redact(PLUGIN.problems("", error)), err=True, nl=False)
         return error.each()[0].exit_code
-    except (KeyboardInterrupt, click.Abort):
-        return _interrupted("interrupted", INTERRUPTED)
     except Terminated:
         return _interrupted("terminated", TERMINATED)
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader went away, as `head` does: nothing more can be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

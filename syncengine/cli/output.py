@@ -48,7 +48,7 @@ def listening(run_id: str, log_format: str, log_level: str, quiet: bool) -> Iter
     bar = sys.stderr.isatty() and log_format == "console" and not quiet and log_level == "info"
     level = "error" if quiet else "warning" if bar else log_level
     logger = logs.configure(form=log_format, level=level)
-    log = logs.emitter(logger, run_id)
+    log = logs.emitter(logger, run_id, steps="info" if log_format == "json" else "debug")
     if not bar:
         yield log, logs.announcer(logger)
         return

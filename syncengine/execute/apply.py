@@ -21,6 +21,7 @@ from syncengine.errors import (
     SyncError,
 )
 from syncengine.execute import retry, transfer
+from syncengine.execute.places import places
 from syncengine.execute.returning import PendingFile, write
 from syncengine.model import events as ev
 from syncengine.model.plan import (
@@ -119,10 +120,10 @@ class Run:
                     self._close_books()
         except psycopg.Error as error:
             raise wrap(error, doing=unit.name) from error
+        self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
         for file in self._files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
         self._files.clear()
-        self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
 
     def _settings(self) -> Composed:
         pairs = [("search_path", PINNED_PATH), *self.plan.settings]
@@ -173,7 +174,11 @@ class Run:
 
     def _copy(self, unit: Unit, step: CopyIn) -> int:
         self._use_path(step.own_path, after=False)
+        # A statement's time limit would count the time the source takes as well.
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
         sent = transfer.copy(step, self.connection, self.source, self.emit)
+        limit = dict(self.plan.settings)["statement_timeout"]
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
         self._use_path(False, after=step.own_path)
         self.kinds = sent.kinds
         self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
@@ -188,9 +193,10 @@ class Run:
             samples = "; ".join(str(row[0]) for row in found)
             total = int(found[0][1])
             more = f" and {total - len(found)} more" if total > len(found) else ""
+            where = places(self.source, step.fields, [str(row[0]) for row in found]) if step.fields else ()
             raise _FAILURES[step.failure](
                 f"{step.message}: {total}",
-                detail=f"{samples}{more}",
+                detail=f"{samples}{more}" + (f"; at {', '.join(where)}" if where else ""),
                 hint=step.hint,
                 location=step.location,
             )
@@ -223,6 +229,6 @@ class Run:
 
 def _may_repeat(unit: Unit, isolation: str, attempt: int, retries: int, error: Conflict) -> bool:
     """Tell whether another attempt follows: `retries` as planned, and one READ COMMITTED for those not so planned."""
-    if error.sqlstate == "55P03":
-        return False  # lock_timeout has been waited out already
+    if error.sqlstate in ("55P03", "42P07") or not unit.repeatable:
+        return False  # lock_timeout has been waited out, the plan's table is there already, or the source has been read
     return attempt <= retries and isolation == unit.isolation

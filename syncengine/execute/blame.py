@@ -14,7 +14,7 @@ _HINTS = {
     "22P04": "check delimiter, quote and the number of fields in this record",
     "22021": "say the file's encoding, such as `encoding: latin-1`",
 }
-_NUL = "take it out of the source: PostgreSQL can't store NUL characters"
+_VALUE = "mend the value in the source, or compute the column from it by an expression under `columns`"
 
 
 def blame(
@@ -25,12 +25,12 @@ def blame(
     `row` is the number of a row that was not even sent.
     """
     wrapped = wrap(error, doing=doing)
-    if not isinstance(wrapped, BadRow):
+    if wrapped.retryable:
         return wrapped
     line = copy_line(error.diag.context or "") if row is None else row
     wrapped.location = place(locate(line)) if line is not None else None
     wrapped.hint = wrapped.hint or _hint(error)
-    column = re.search(r", column (.+?)(?::|$)", error.diag.context or "")
+    column = re.search(r"^COPY .*, column (.+?)(?::|$)", error.diag.context or "", re.MULTILINE)
     if column:
         wrapped.message = f"column {column[1]}: {wrapped.message}"
     return wrapped
@@ -38,8 +38,10 @@ def blame(
 
 def _hint(error: psycopg.Error) -> str | None:
     # The server writes the byte, psycopg the word.
-    nul = str(error).startswith('invalid byte sequence for encoding "UTF8": 0x00') or "NUL" in str(error)[:100]
-    return _NUL if nul else _HINTS.get(error.sqlstate or "")
+    if re.match(r'invalid byte sequence for encoding "UTF8": 0x00|.*\bNUL\b', str(error)):
+        return "take it out of the source: PostgreSQL can't store NUL characters"
+    value = _VALUE if isinstance(error, psycopg.DataError) else None
+    return _HINTS.get(error.sqlstate or "", value)
 
 
 def copy_line(context: str) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -15,7 +15,9 @@ from syncengine.sql import inference
 _FROM_TEXT = ("boolean", "bigint", "numeric", "uuid", "date", "timestamp", "timestamp with time zone")
 # A typed source has said already what is a number: its texts are no numbers, whatever they look like.
 _FROM_KINDS: dict[frozenset[str], tuple[str, ...]] = {
-    frozenset({"number"}): ("bigint", "numeric", "double precision"),
+    frozenset({"number"}): ("bigint", "decimal"),
+    frozenset({"float"}): ("double precision",),
+    frozenset({"number", "float"}): ("numeric", "double precision"),
     frozenset({"boolean"}): ("boolean",),
     frozenset({"json"}): ("jsonb",),
     frozenset({"bytes"}): ("bytea",),
@@ -23,6 +25,9 @@ _FROM_KINDS: dict[frozenset[str], tuple[str, ...]] = {
     frozenset({"other"}): ("uuid", "date", "timestamp", "timestamp with time zone"),
 }
 PIN = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)"
+FIRST_ROWS = 1_000
+# A row of PostgreSQL's ends at 1,664 columns.
+MOST_RESULTS = 1_600
 # These patterns are wider than the type.
 _TRIED = ("date", "timestamp", "timestamp with time zone")
 
@@ -42,27 +47,39 @@ def infer(
     columns: Sequence[str],
     kinds: Mapping[str, frozenset[str]] | None,
 ) -> dict[str, str]:
-    """Return a type for each column; a column without a value is text."""
+    """Return a type for each column; a column without a value is text.
+
+    A first look at some rows leaves few types to try on all of them.
+    """
     tests = [
         (column, type_name)
         for column in columns
         for type_name in candidates(None if kinds is None else kinds.get(column, frozenset()))
     ]
-    fits: dict[str, list[str]] = {column: [] for column in columns}
     try:
         with connection.transaction():
             connection.execute(PIN)
-            # PostgreSQL's rows end at 1664 columns.
-            for start in range(0, len(tests), 1600):
-                some = tests[start : start + 1600]
-                row = connection.execute(inference.matches(relation, some)).fetchone()
-                assert row is not None
-                for (column, type_name), fit in zip(some, row, strict=True):
-                    if fit:
-                        fits[column].append(type_name)
-            return {column: _first(connection, relation, column, fits[column]) for column in columns}
+            likely = [test for test, fits in _look(connection, relation, tests, FIRST_ROWS) if fits is not False]
+            fitting = [test for test, fits in _look(connection, relation, likely, None) if fits]
+            return {
+                column: _first(connection, relation, column, [name for one, name in fitting if one == column])
+                for column in columns
+            }
     except psycopg.Error as error:
         raise wrap(error, doing="inferring types") from error
+
+
+def _look(
+    connection: psycopg.Connection[TupleRow],
+    relation: QualifiedName,
+    tests: Sequence[tuple[str, str]],
+    rows: int | None,
+) -> Iterator[tuple[tuple[str, str], bool | None]]:
+    """Yield each (column, type) with whether the texts fit; None where there is no text."""
+    for some in (tests[start : start + MOST_RESULTS] for start in range(0, len(tests), MOST_RESULTS)):
+        found = connection.execute(inference.matches(relation, some, rows)).fetchone()
+        assert found is not None
+        yield from zip(some, found, strict=True)
 
 
 def _first(

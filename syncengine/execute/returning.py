@@ -25,7 +25,12 @@ class PendingFile:
     rows: int
 
     def publish(self) -> str:
-        os.replace(self.temporary, self.path)
+        """Put the file in its place; raises SourceError, when the rows themselves are committed already."""
+        try:
+            os.replace(self.temporary, self.path)
+        except OSError as error:
+            message = f"the rows are committed, but {self.path} can't be written: {error.strerror}"
+            raise SourceError(message, hint=f"they were written to {self.temporary}") from error
         return str(self.path)
 
     def discard(self) -> None:

@@ -13,8 +13,9 @@ from psycopg import RawCursor
 from psycopg.sql import Composed
 
 from syncengine.connect import wrap
-from syncengine.errors import BadRow, BooksDoNotClose, SyncError
-from syncengine.execute.blame import blame, place
+from syncengine.errors import BadRow, BooksDoNotClose, SourceError, SyncError
+from syncengine.execute.blame import blame
+from syncengine.execute.blame import place as place_of
 from syncengine.execute.values import kind_of, to_text
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
@@ -134,7 +135,7 @@ def _copy_texts(
 
 
 def _not_text(where: str) -> SyncError:
-    return BadRow("a lone surrogate is not a character and can't be stored", location=place(where))
+    return BadRow("a lone surrogate is not a character and can't be stored", location=place_of(where))
 
 
 def _texts(
@@ -146,12 +147,17 @@ def _texts(
     picks: list[tuple[int, Callable[[object], str | None]]] = [
         (places.get(column.field, -1), to_text(column.kind)) for column in columns
     ]
-    for row in stream:
+    for number, row in enumerate(stream, start=1):
         if kinds is not None:
             for (place, _), noted in zip(picks, kinds.values(), strict=True):
                 if row[place] is not None:
                     noted.add(kind_of(row[place]))
-        yield [convert(row[place]) for place, convert in picks]
+        try:
+            texts = [convert(row[place]) for place, convert in picks]
+        except Exception as error:  # whatever the str() of a class not ours may raise
+            message = f"a value has no text: {type(error).__name__}"
+            raise SourceError(message, detail=str(error), location=place_of(stream.locate(number))) from error
+        yield texts
 
 
 def insert(step: InsertRows, connection: psycopg.Connection[object], source: Source) -> Sent:

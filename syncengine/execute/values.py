@@ -18,7 +18,7 @@ def to_text(kind: Kind) -> ToText:
 
 
 def kind_of(value: object) -> str:
-    """Return what a value is to type inference: boolean, number, json, bytes, text or other.
+    """Return what a value is to type inference: boolean, number, float, json, bytes, text or other.
 
     >>> kind_of(True), kind_of(1), kind_of([1]), kind_of("1")
     ('boolean', 'number', 'json', 'text')
@@ -26,8 +26,10 @@ def kind_of(value: object) -> str:
     match value:
         case bool():
             return "boolean"
-        case int() | float() | Decimal():
+        case int() | Decimal():
             return "number"
+        case float():
+            return "float"
         case Mapping() | list() | tuple():
             return "json"
         case bytes() | bytearray() | memoryview():

@@ -39,7 +39,8 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     transaction = "one transaction, repeatable read" if unit.isolation == "repeatable read" else "own transaction"
     when = ", whatever happened before" if unit.always else ""
     if not sql:
-        yield f"  {unit.name:<8} {transaction}{when}: {'; '.join(step.title for step in unit.steps)}"
+        titles = "; ".join(step.title for step in unit.steps if not _is_last(step))
+        yield f"  {unit.name:<8} {transaction}{when}: {titles}"
         return
     yield f"  {unit.name:<8} {transaction}{when}"
     for step in unit.steps:

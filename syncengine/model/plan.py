@@ -80,9 +80,10 @@ class InsertRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """A query that must return no row.  Its rows are (description, how many) samples of what is wrong.
+    """A query that must return no row.  Its rows are samples of what is wrong: (JSON of the key, how many in all).
 
-    `message` names, in the plural, what is counted; the number follows it.
+    `message` names, in the plural, what is counted; the number follows it.  `fields` are the source's fields that
+    make the key, where it can be looked for there.
     """
 
     title: str
@@ -91,6 +92,7 @@ class Check:
     message: str
     hint: str
     location: Location | None = None
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,7 @@ class Unit:
 
     A unit that met another transaction (40001, 40P01) is repeated; the final attempt is READ COMMITTED (SPEC.md
     §11, rule 3).  `publishes`: the books must close before it commits.  `always`: it runs even when an earlier
-    unit failed.
+    unit failed.  `repeatable` False: it reads a source that can be read only once.
     """
 
     name: str
@@ -127,6 +129,7 @@ class Unit:
     isolation: Isolation = "read committed"
     publishes: bool = False
     always: bool = False
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

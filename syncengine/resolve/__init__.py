@@ -12,7 +12,7 @@ from syncengine.protocols import Mode
 from syncengine.resolve.columns import map_columns, undeclared
 from syncengine.resolve.fitness import misfits, missing_rights
 from syncengine.resolve.keys import find_keys
-from syncengine.resolve.updates import find_assignments, spell_names
+from syncengine.resolve.updates import find_assignments, frozen_columns, spell_names
 
 Parse = Callable[[str], Expression]
 InferArbiter = Callable[[tuple[Key, ...]], IndexFacts | None]
@@ -40,18 +40,21 @@ def resolve(
     about keys that no index matches by name.
     """
     problems: list[SyncError] = [*misfits(spec, table, server)]
-    if not problems:
-        columns = map_columns(spec, source, table, declared, unstable, staged=staged_rows is not None)
-        infers = staged_rows is None and bool(undeclared(columns, declared))
-        if infers:
-            columns = map_columns(spec, source, table, declared, unstable, staged=True)
-        problems += columns.problems
-    if problems:
+    if problems and not table.columns:
         raise SpecErrors(in_order(problems))
+    columns = map_columns(spec, source, table, declared, unstable, staged=staged_rows is not None)
+    infers = staged_rows is None and bool(undeclared(columns, declared))
+    if infers:
+        columns = map_columns(spec, source, table, declared, unstable, staged=True)
+    if columns.problems and not table.exists:
+        raise SpecErrors(in_order([*columns.problems]))
     keys = find_keys(spec, columns.table, columns.loaded, mode, parse, infer_arbiter)
-    updates = find_assignments(spec, columns.table, columns.loaded, keys.keys, mode)
+    updates = find_assignments(spec, columns.table, columns.loaded, keys.keys, mode, unstable)
     spelt = spell_names(spec, columns.table, columns.loaded)
-    problems = [*keys.problems, *updates.problems, *spelt.problems]
+    problems += [*columns.problems, *keys.problems, *updates.problems, *spelt.problems]
+    if columns.problems:
+        raise SpecErrors(in_order(problems))
+    problems += frozen_columns(spec, table, updates.assignments)
     task = Task(
         spec=spelt.spec,
         source=source,

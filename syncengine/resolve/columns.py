@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, Handover, SourceFacts, TableFacts
 from syncengine.model.plan import StagedColumn
 from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Spec
 from syncengine.model.task import Loaded, Staged, Task
-from syncengine.resolve.lookup import did_you_mean, find, nearest, shortened
-from syncengine.sql.names import MAX_BYTES, fit
+from syncengine.resolve.lookup import did_you_mean, find, in_sql, nearest, shortened
+from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS, fit
 
 # Fields without a column that are complained of one by one.
 _MOST_COMPLAINTS = 3
@@ -66,7 +67,8 @@ def map_columns(
 ) -> Columns:
     """Map the source's fields to the target's columns (SPEC.md §4).
 
-    `staged`: the fields are in a staging table already, all as text.
+    `staged`: the fields are in a staging table already, all as text.  Where there are problems, every column counts
+    as loaded, so that the rest of the spec is looked at as well and not blamed for what is missing here.
     """
     work = _Mapping(spec=spec, source=source, table=table, declared=declared)
     for item in spec.columns:
@@ -74,7 +76,8 @@ def map_columns(
     _map_by_name(work)
     _check_loadable(work)
     if work.problems:
-        return Columns(table=table, problems=tuple(work.problems))
+        whole = tuple(_loaded(Mapped(facts=facts), {}, True, unstable) for facts in table.columns)
+        return Columns(table=table, loaded=whole, problems=tuple(work.problems))
     mapped = tuple(work.mapped.values())
     if not table.exists:
         table = replace(table, columns=tuple(item.facts for item in mapped))
@@ -90,6 +93,9 @@ def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
     if facts is None:
         names = [column.name for column in work.table.columns]
         work.complain(pointer, f"{work.table} has no column {item.column!r}", did_you_mean(item.column, names))
+        return
+    if facts.name in work.mapped:
+        work.complain(pointer, f"column {facts.name} is there twice", "leave one of them out")
         return
     read_as = work.declared.get(item.column) if item.type is not None else None
     if item.expression is not None:
@@ -136,12 +142,8 @@ def _map_by_name(work: _Mapping) -> None:
     if not work.source.named:
         _map_by_position(work)
         return
-    ignored = {name.casefold() for name in work.spec.ignore_fields}
-    taken = {item.field for item in work.mapped.values()}
     strange: list[str] = []
-    for name in work.source.fields:
-        if name in taken or name.casefold() in ignored:
-            continue
+    for name in _exact_first(work):
         facts = _column(work, name)
         if facts is not None and facts.name not in work.mapped:
             work.mapped[facts.name] = Mapped(facts=facts, field=name)
@@ -157,6 +159,14 @@ def _map_by_name(work: _Mapping) -> None:
         return
     for name in strange:
         _complain_of_field(work, name)
+
+
+def _exact_first(work: _Mapping) -> list[str]:
+    """Return the fields still to be mapped; those that are spelt like a column go before those that are not."""
+    ignored = {find(name, work.source.fields) for name in work.spec.ignore_fields}
+    taken = {item.field for item in work.mapped.values()}
+    fields = [name for name in work.source.fields if name not in taken | ignored]
+    return sorted(fields, key=lambda name: work.table.column(name) is None)
 
 
 def _complain_of_header(work: _Mapping, names: Sequence[str]) -> None:
@@ -186,7 +196,7 @@ def _map_by_position(work: _Mapping) -> None:
     fields = [name for name in fields if name not in work.spec.ignore_fields]
     if not work.table.exists:
         if fields:
-            hint = "name the fields: `header: [id, name, …]`"
+            hint = "name the fields: `header: [id, name, …]`" if work.source.csv else "hand over dicts or named tuples"
             work.complain("/source", f"{work.table} can't be created from fields without names", hint)
         return
     columns = [column for column in work.table.columns if not column.generated]
@@ -194,7 +204,8 @@ def _map_by_position(work: _Mapping) -> None:
     if len(fields) != len(columns) and not (work.spec.ignore_rest and len(fields) > len(columns)):
         message = f"the source has {len(fields)} fields without names, {work.table} has {len(columns)} columns for them"
         names = ", ".join(column.name for column in columns)
-        hint = f"name the fields: `header: [{names}]`, or say the column of each: `columns: {{NAME: \"1\"}}`"
+        name = f"name the fields: `header: [{names}]`" if work.source.csv else "hand over dicts or named tuples"
+        hint = f"{name}, or say the column of each: `columns: {{NAME: \"1\"}}`"
         work.complain("/source", message, hint)
         return
     for name, column in zip(fields, columns, strict=False):
@@ -202,7 +213,8 @@ def _map_by_position(work: _Mapping) -> None:
 
 
 def _check_loadable(work: _Mapping) -> None:
-    """Refuse columns that the server would not let anyone write."""
+    """Refuse columns that the server would not let anyone write, and NOT NULL columns that nobody fills."""
+    whole = not work.problems
     for item in work.mapped.values():
         name = item.facts.name
         pointer = f"/columns/{name}" if f"/columns/{name}" in work.spec.marks else "/source"
@@ -211,14 +223,24 @@ def _check_loadable(work: _Mapping) -> None:
             work.problems.append(
                 _refusal(work, pointer, f"column {name} of {work.table} is generated and can't be loaded", hint)
             )
+        elif not work.table.exists and (fault := _fault_of_name(name)):
+            message = f"the column {name} can't be created: {fault}"
+            work.complain(pointer, message, "name the column under `columns`: `short_name: field`")
         elif item.facts.identity == "always" and work.spec.mode != "update":
-            alter = f"ALTER TABLE {work.table} ALTER COLUMN {name} SET GENERATED BY DEFAULT;"
+            alter = f"ALTER TABLE {in_sql(work.table)} ALTER COLUMN {quote_if_needed(name)} SET GENERATED BY DEFAULT;"
             message = f"column {name} of {work.table} is GENERATED ALWAYS AS IDENTITY and can't be loaded"
             work.problems.append(_refusal(work, pointer, message, f"leave it out, or: {alter}"))
     if not work.mapped and not work.problems:
         _complain_of_header(work, work.source.fields)
-    if work.spec.mode == "insert":
+    if work.spec.mode == "insert" and whole:
         _check_not_null(work)
+
+
+def _fault_of_name(name: str) -> str | None:
+    """Return why no column can be called so, if that is so."""
+    if len(name.encode()) > MAX_BYTES:
+        return f"its name is longer than {MAX_BYTES} bytes"
+    return "PostgreSQL keeps this name for itself" if name in SYSTEM_COLUMNS else None
 
 
 def _refusal(work: _Mapping, pointer: str, message: str, hint: str) -> TargetError:
@@ -231,7 +253,8 @@ def _check_not_null(work: _Mapping) -> None:
     if work.table.relation not in ("table", "partitioned"):
         return
     for name in work.table.unfilled(work.mapped):
-        hint = f"load it: `columns: {{{name}: …}}`, or: ALTER TABLE {work.table} ALTER COLUMN {name} SET DEFAULT …;"
+        alter = f"ALTER TABLE {in_sql(work.table)} ALTER COLUMN {quote_if_needed(name)} SET DEFAULT …;"
+        hint = f"load it: `columns: {{{name}: …}}`, or: {alter}"
         message = f"column {name} of {work.table} is NOT NULL without a default, and the source does not load it"
         work.problems.append(_refusal(work, "/source", message, hint))
 

@@ -10,6 +10,7 @@ from syncengine.model.facts import ServerFacts, TableFacts
 from syncengine.model.spec import Spec
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
+from syncengine.resolve.lookup import in_sql
 
 
 def misfits(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncError]:
@@ -21,7 +22,7 @@ def misfits(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncErro
         message = f"the server {what}, so {table} can't be written"
         return [TargetError(message, hint=hint, location=location)]
     if not table.schema_usage:
-        hint = f"GRANT USAGE ON SCHEMA {table.schema} TO {server.role};"
+        hint = f"GRANT USAGE ON SCHEMA {quote_if_needed(table.schema)} TO {quote_if_needed(server.role)};"
         message = f"{server.role} may not look into schema {table.schema}"
         return [MissingPrivilege(message, hint=hint, location=location)]
     if not table.exists:
@@ -58,11 +59,11 @@ def _unfit(spec: Spec, table: TableFacts, server: ServerFacts) -> Iterable[tuple
     if table.rules:
         names = ", ".join(table.rules)
         yield f"{table} has rewrite rules ({names}), which COPY passes by and which change what is written", (
-            f"DROP RULE {table.rules[0]} ON {table}; a trigger can do the same"
+            f"DROP RULE {quote_if_needed(table.rules[0])} ON {in_sql(table)}; a trigger can do the same"
         )
     if table.row_security:
         yield f"row-level security of {table} applies to {server.role}, which may not see every row it would change", (
-            f"run as the table's owner, or ALTER ROLE {server.role} BYPASSRLS;"
+            f"run as the table's owner, or ALTER ROLE {quote_if_needed(server.role)} BYPASSRLS;"
         )
     instead = {event for trigger in table.triggers if trigger.timing == "INSTEAD OF" for event in trigger.events}
     if spec.mode != "update" and not (table.insertable or "INSERT" in instead):
@@ -75,27 +76,36 @@ def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
     """Return one error with the GRANT for each right that the role lacks."""
     if not task.table.exists:
         return []
-    needed = {"SELECT": _read(task), "INSERT": task.columns, "UPDATE": [a.column for a in task.assignments]}
+    needed = {"SELECT": _read(task, mode), "INSERT": task.columns, "UPDATE": [a.column for a in task.assignments]}
     problems: list[SyncError] = []
     rights = [right for right in needed if right in mode.privileges]
     if task.spec.returning is not None and "SELECT" not in rights:
         rights.append("SELECT")
     for right in rights:
+        if right == "SELECT" and _reads_places(task, mode):
+            problems += [] if right in task.table.privileges else [_denied(task, right, [])]
+            continue
         lacking = [name for name in needed[right] if not _granted(task.table, name, right)]
         if lacking:
             problems.append(_denied(task, right, lacking))
     return problems
 
 
-def _read(task: Task) -> list[str]:
-    """Return the columns that a run reads: keys, compared and guarded ones, returned ones."""
-    refs = [ref.name for item in task.assignments if item.expression for ref in item.expression.columns
-            if ref.relation == "target"]
-    refs += [ref.name for ref in task.spec.where.columns if ref.relation == "target"] if task.spec.where else []
-    refs += [ref.name for part in task.keys if part.expression for ref in part.expression.columns]
-    refs += [part.column for part in task.keys if part.column]
-    refs += [item.column for item in task.assignments]
-    refs += task.spec.returning.columns if task.spec.returning else ()
+def _reads_places(task: Task, mode: Mode) -> bool:
+    """Tell whether stored rows are found by their ctid, which a right to columns does not cover."""
+    by_column = all(part.column is not None and not part.match_nulls for part in task.keys)
+    return mode.needs_keys and (task.spec.conflict_where is not None or not by_column)
+
+
+def _read(task: Task, mode: Mode) -> list[str]:
+    """Return the columns that a run reads: returned ones, and where it compares, keys, compared and guarded ones."""
+    refs = [*task.spec.returning.columns] if task.spec.returning else []
+    if "SELECT" in mode.privileges:
+        values = [item.expression for item in task.assignments] + [task.spec.where]
+        refs += [ref.name for value in values if value for ref in value.columns if ref.relation == "target"]
+        refs += [part.column for part in task.keys if part.column]
+        refs += [item.column for item in task.assignments]
+        refs += [] if any(item.compared for item in task.assignments) else task.columns
     columns = [column.name for column in task.table.columns]
     return [name for name in dict.fromkeys(refs) if name in columns]
 
@@ -106,14 +116,14 @@ def _granted(table: TableFacts, column: str, right: str) -> bool:
 
 
 def _denied(task: Task, right: str, lacking: list[str]) -> MissingPrivilege:
+    """Return the error for columns that lack a right, or for the whole table if none are named."""
     role, table = task.server.role, task.table
-    if len(lacking) == 1 or len(lacking) < len(task.columns):
-        what = f"{right} ({', '.join(lacking)})"
-    else:
-        what = right
+    whole = len(lacking) == len(task.columns) > 1
+    names = ", ".join(quote_if_needed(name) for name in lacking)
+    what = right if whole or not lacking else f"{right} ({names})"
     return MissingPrivilege(
         f"{role} lacks the right to {right} on {table}",
-        detail=f"columns: {', '.join(lacking)}",
-        hint=f"GRANT {what} ON {table} TO {role};",
+        detail=f"columns: {', '.join(lacking)}" if lacking else None,
+        hint=f"GRANT {what} ON {in_sql(table)} TO {quote_if_needed(role)};",
         location=task.spec.mark("/target"),
     )

@@ -39,7 +39,10 @@ def find_keys(
     if spec.conflict_constraint is not None:
         keys, arbiter = _from_constraint(spec, table, loaded, parse, problems)
     else:
-        found = (_key(spec, table, loaded, item, n, problems) for n, item in enumerate(spec.conflict_keys))
+        found = (
+            _key(spec, table, loaded, item, f"/conflict_keys/{number}", problems)
+            for number, item in enumerate(spec.conflict_keys)
+        )
         keys = tuple(key for key in found if key is not None)
         arbiter = None if problems or not keys else _arbiter(spec, table, keys, infer_arbiter)
     predicate_refs = spec.conflict_where.columns if spec.conflict_where is not None else ()
@@ -58,13 +61,12 @@ def _key(
     table: TableFacts,
     loaded: Sequence[Loaded],
     item: KeySpec,
-    number: int,
+    pointer: str,
     problems: list[SyncError],
 ) -> Key | None:
     """Find one item of conflict_keys: a column's name if it is one, else an expression."""
-    pointer = f"/conflict_keys/{number}"
     names = [column.name for column in table.columns]
-    name = find(item.name, names) if item.name is not None else None
+    name = item.text if item.text in names else item.name and find(item.name, names)
     if name is not None:
         if name not in {column.name for column in loaded}:
             message = f"conflict key {name} is not loaded from the source"
@@ -76,7 +78,7 @@ def _key(
             problems.append(SpecError(message, location=spec.mark(pointer)))
             return None
         return Key(text=name, column=name, expression=None)
-    if item.expression is None or item.name is not None:
+    if item.expression is None:
         hint = did_you_mean(item.text, names)
         message = f"{table} has no column {item.text!r}"
         problems.append(SpecError(message, hint=hint, location=spec.mark(pointer)))
@@ -150,7 +152,7 @@ def _from_constraint(
         KeySpec(text=text, name=None if flag else text, expression=parse(text) if flag else None)
         for text, flag in zip(index.keys, flags, strict=True)
     ]
-    found = (_key(spec, table, loaded, item, 0, problems) for item in items)
+    found = (_key(spec, table, loaded, item, "/conflict_constraint", problems) for item in items)
     return tuple(key for key in found if key is not None), index
 
 

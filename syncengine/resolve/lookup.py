@@ -1,9 +1,12 @@
-"""Find a name among others as SQL users expect: exact first, then whatever the case."""
+"""Find a name among others as SQL users expect (exact first, then whatever the case), and write it in hints."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+
+from syncengine.arbiter import quote_if_needed
+from syncengine.model.facts import TableFacts
 
 
 def find(name: str, names: Iterable[str]) -> str | None:
@@ -36,3 +39,8 @@ def did_you_mean(name: str, names: Iterable[str]) -> str | None:
 def shortened(names: Sequence[str]) -> str:
     """Return the first twenty names in one text."""
     return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+
+
+def in_sql(table: TableFacts) -> str:
+    """Return a table's name as it is written in a statement that a hint proposes."""
+    return f"{quote_if_needed(table.schema)}.{quote_if_needed(table.name)}"

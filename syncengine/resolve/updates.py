@@ -10,6 +10,7 @@ from syncengine.model.facts import ColumnFacts, TableFacts
 from syncengine.model.spec import AllColumns, Assign, ColumnRef, Expression, Keep, Spec, UpdateItem
 from syncengine.model.task import Assignment, Key, Loaded
 from syncengine.protocols import Mode
+from syncengine.resolve.columns import is_stable
 from syncengine.resolve.lookup import did_you_mean, find
 
 
@@ -56,15 +57,23 @@ class _Names:
 
 
 def find_assignments(
-    spec: Spec, table: TableFacts, loaded: Sequence[Loaded], keys: Sequence[Key], mode: Mode
+    spec: Spec,
+    table: TableFacts,
+    loaded: Sequence[Loaded],
+    keys: Sequence[Key],
+    mode: Mode,
+    unstable: frozenset[str],
 ) -> Updates:
-    """Return what an update sets, in order; a later item overrides an earlier one."""
+    """Return what an update sets, in order; a later item overrides an earlier one.
+
+    `unstable` are the functions that are not immutable though the spec is allowed to call them.
+    """
     names = _Names(spec=spec, table=table, loaded=loaded)
     if "UPDATE" not in mode.privileges:
         return Updates()
     found: dict[str, Assignment] = {}
     for number, item in enumerate(spec.update_columns):
-        for column, assignment in _items(names, item, keys, f"/update_columns/{number}"):
+        for column, assignment in _items(names, item, keys, f"/update_columns/{number}", unstable):
             found.pop(column, None)
             if assignment is not None:
                 found[column] = assignment
@@ -72,7 +81,7 @@ def find_assignments(
 
 
 def _items(
-    names: _Names, item: UpdateItem, keys: Sequence[Key], pointer: str
+    names: _Names, item: UpdateItem, keys: Sequence[Key], pointer: str, unstable: frozenset[str]
 ) -> Iterator[tuple[str, Assignment | None]]:
     """Yield each column that an item speaks of with what it sets, None for nothing."""
     match item:
@@ -87,7 +96,7 @@ def _items(
         case Assign():
             facts = _target_column(names, item.column, pointer)
             if facts is not None:
-                assignment = _assigned(names, facts, item, pointer)
+                assignment = _assigned(names, facts, item, pointer, unstable)
                 if assignment is not None:
                     yield facts.name, assignment
 
@@ -98,13 +107,29 @@ def _target_column(names: _Names, name: str, pointer: str) -> ColumnFacts | None
     if found is None:
         names.complain(pointer, f"{names.table} has no column {name!r}", did_you_mean(name, columns))
         return None
-    facts = names.table.column(found)
-    if facts is not None and (facts.generated or facts.identity == "always"):
+    return names.table.column(found)
+
+
+def frozen_columns(spec: Spec, table: TableFacts, assignments: Sequence[Assignment]) -> Iterator[TargetError]:
+    """Yield a problem for each column that would be set, but that the server lets nobody set."""
+    for item in assignments:
+        facts = table.column(item.column)
+        if facts is None or not (facts.generated or facts.identity == "always"):
+            continue
         what = "generated" if facts.generated else "GENERATED ALWAYS AS IDENTITY"
-        location = names.spec.mark(pointer)
-        names.problems.append(TargetError(f"column {found} is {what} and can't be updated", location=location))
-        return None
-    return facts
+        message = f"column {item.column} of {table} is {what} and can't be updated"
+        hint = f"leave it alone: `update_columns: [\"*\", {{{item.column}: keep}}]`"
+        yield TargetError(message, hint=hint, location=spec.mark(_setter(spec, item.column)))
+
+
+def _setter(spec: Spec, column: str) -> str:
+    """Return the pointer of the item that has the last word on a column."""
+    said = [
+        number
+        for number, item in enumerate(spec.update_columns)
+        if isinstance(item, AllColumns) or item.column.casefold() == column.casefold()
+    ]
+    return f"/update_columns/{said[-1]}"
 
 
 def _incoming(column: Loaded) -> Assignment:
@@ -117,7 +142,9 @@ def _incoming(column: Loaded) -> Assignment:
     )
 
 
-def _assigned(names: _Names, facts: ColumnFacts, item: Assign, pointer: str) -> Assignment | None:
+def _assigned(
+    names: _Names, facts: ColumnFacts, item: Assign, pointer: str, unstable: frozenset[str]
+) -> Assignment | None:
     if item.expression is None:
         loaded = next((column for column in names.loaded if column.name == facts.name), None)
         if loaded is None:
@@ -134,7 +161,7 @@ def _assigned(names: _Names, facts: ColumnFacts, item: Assign, pointer: str) -> 
         base_type=facts.base_type,
         identity_equal=facts.identity_equal,
         expression=value,
-        compared=value.volatility == "immutable" and not reads_stable,
+        compared=not is_stable(value, unstable) and not reads_stable,
     )
 
 

@@ -169,7 +169,9 @@ class CsvFile:
     def _ragged(self, found: int, line: int) -> BadRow:
         wanted, who = len(self.fields), "the header has" if self._layout.header else "expected were"
         noun = "field" if found == 1 else "fields"
-        return BadRow(f"the record has {found} {noun}, {who} {wanted}", location=Location(self.label, line))
+        hint = "check delimiter and quotes: a value that holds the delimiter must be quoted"
+        message = f"the record has {found} {noun}, {who} {wanted}"
+        return BadRow(message, hint=hint, location=Location(self.label, line))
 
 
 def _scaled(records: int, used: int, size: int | None) -> int | None:

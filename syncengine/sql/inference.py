@@ -14,11 +14,13 @@ _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
 _ZONE = r"(Z|z|[+-][0-9]{2}(:?[0-9]{2})?)"
 
 # What all of a column's texts must look like.  Leading zeros and plus signs stay text: they are postcodes, phone
-# numbers and article numbers.  Integers are always bigint: the next file may hold a larger one.
+# numbers and article numbers.  Integers are always bigint: the next file may hold a larger one.  `decimal` is another
+# word for numeric, of values that were numbers before they became texts.
 PATTERNS: dict[str, str] = {
     "boolean": r"^(true|false|TRUE|FALSE|True|False)$",
     "bigint": r"^-?(0|[1-9][0-9]{0,17})$",
     "numeric": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$",
+    "decimal": r"^(-?[0-9]+(\.[0-9]+)?(E[+-]?[0-9]{1,3})?|NaN|-?Infinity)$",
     "double precision": r"^-?([0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|inf|nan|Infinity|NaN)$",
     "uuid": r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
     "date": f"^{_DATE}$",
@@ -29,12 +31,17 @@ PATTERNS: dict[str, str] = {
 }
 
 
-def matches(relation: QualifiedName, tests: Sequence[tuple[str, str]]) -> Composed:
-    """Return the query with one boolean for each (column, type): all its texts fit; NULL if it has none."""
+def matches(relation: QualifiedName, tests: Sequence[tuple[str, str]], rows: int | None = None) -> Composed:
+    """Return the query with one boolean for each (column, type): all its texts fit; NULL if it has none.
+
+    With `rows`, only so many rows are looked at, whichever come first.
+    """
     parts = [
         SQL("bool_and({} ~ {})").format(ident(column), Literal(PATTERNS[type_name])) for column, type_name in tests
     ]
-    return SQL("SELECT {} FROM {}").format(commas(parts), ident(*relation))
+    limit = SQL("") if rows is None else SQL(" LIMIT {}").format(Literal(rows))
+    text = SQL("SELECT {} FROM (SELECT * FROM {}{}) AS staged")
+    return text.format(commas(parts), ident(*relation), limit)
 
 
 def reads(relation: QualifiedName, column: str, type_name: str) -> Composed:

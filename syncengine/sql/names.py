@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 MAX_BYTES = 63
+# Every table has these; no column of its own can be called so.
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 
 
 def ident(*parts: str) -> Identifier:
@@ -65,6 +67,7 @@ def stage_name(run: str) -> str:
 
 def fit(name: str, taken: Collection[str]) -> str:
     """Return a name for a staging column: `name` cut to 63 bytes as SQL would, made unique among `taken`."""
+    taken = SYSTEM_COLUMNS.union(taken)
     short = name.encode()[:MAX_BYTES].decode(errors="ignore").replace("\0", "") or "_"
     number = 1
     candidate = short

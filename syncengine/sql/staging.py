@@ -22,9 +22,9 @@ from syncengine.sql.names import beside, commas, ident, operator, quoted
 REPEATED = ("pg_temp", "repeated")
 
 
-def lock_engine_schema(schema: str) -> Composed:
-    """Return the lock under which the schema is made: IF NOT EXISTS alone fails when two sessions make it at once."""
-    return SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(Literal(f"schema {schema}"))
+def lock_name(name: str) -> Composed:
+    """Return the lock under which a schema or table is made: made by two sessions at once, one meets catalog errors."""
+    return SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(Literal(name))
 
 
 def create_engine_schema(schema: str) -> Composed:

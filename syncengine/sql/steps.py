@@ -20,7 +20,7 @@ def room_for_staging(task: Task) -> tuple[Unit, ...]:
     if task.server.engine_schema_exists:
         return ()
     schema = task.spec.ledger_schema
-    lock = RunSql(title="one at a time", sql=text(staging.lock_engine_schema(schema)))
+    lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"schema {schema}")))
     create = RunSql(title=f"create schema {schema}", sql=text(staging.create_engine_schema(schema)))
     return (Unit(name="prepare", steps=(lock, create)),)
 
@@ -55,6 +55,7 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
     if not task.keys:
         return ()
     steps: list[Step] = []
+    fields = _key_fields(task)
     null_keys = staging.check_null_keys(task)
     if null_keys is not None:
         steps.append(
@@ -65,6 +66,7 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
                 message="rows whose conflict key is NULL, or that lie outside conflict_where",
                 hint=_null_keys_hint(task),
                 location=task.spec.mark("/conflict_keys"),
+                fields=fields,
             )
         )
     keys = ", ".join(part.text for part in task.keys)
@@ -78,6 +80,7 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
                 message="keys that come more than once in the source, with different rows",
                 hint="mend the source, or say which row wins: `duplicates: last`",
                 location=task.spec.mark("/conflict_keys"),
+                fields=fields,
             )
         )
     steps.append(
@@ -92,6 +95,21 @@ def _null_keys_hint(task: Task) -> str:
     if never:
         return f"mend the source: {', '.join(never)} must not be NULL"
     return "mend the source, or say what to do with them: `null_keys: insert`"
+
+
+def _key_fields(task: Task) -> tuple[str, ...]:
+    """Return the fields of the key's columns, if each is a field as it was read and the source can be read again."""
+    if not task.source.reopenable:
+        return ()
+    fields = {staged.column.column: staged.column.field for staged in task.stage}
+    values = {column.name: column.value for column in task.loaded}
+    found = []
+    for part in task.keys:
+        value = values.get(part.column) if part.column is not None else None
+        ref = value.columns[0] if value is not None and value.parts == value.columns else None
+        name = ref.name if ref is not None else part.column if value is None else None
+        found.append(fields.get(name or ""))
+    return tuple(field for field in found if field) if all(found) else ()
 
 
 def classified(task: Task, *, new: statements.New, update: bool) -> tuple[Step, ...]:
@@ -137,8 +155,9 @@ def _locked(task: Task) -> tuple[Step, ...]:
 
 
 def created(task: Task) -> tuple[Step, ...]:
-    """Return the step that makes a target which is missing."""
+    """Return the steps that make a target which is missing."""
     if task.table.exists:
         return ()
     create = text(statements.create_target(task))
-    return (RunSql(title=f"create {task.table}", sql=create, own_path=True),)
+    lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"table {task.table}")))
+    return (lock, RunSql(title=f"create {task.table}", sql=create, own_path=True))

@@ -21,7 +21,13 @@ class Copy:
     def units(self, task: Task, mode: Mode) -> tuple[Unit, ...]:
         title = f"COPY {len(task.stage)} columns into {task.table}"
         copy = steps.copy_in(task, task.target, title, counts="inserted")
-        return (Unit(name="publish", steps=(*steps.created(task), copy), publishes=True),)
+        unit = Unit(
+            name="publish",
+            steps=(*steps.created(task), copy),
+            publishes=True,
+            repeatable=task.source.reopenable,
+        )
+        return (unit,)
 
 
 def _obstacle(task: Task) -> str:

@@ -61,6 +61,8 @@ def _obstacle(task: Task) -> str:
         return "the source hands over no rows"
     if task.infers or task.staged_rows is not None:
         return "types are inferred from the whole source in staging"
+    if not task.source.reopenable:
+        return "the source can be read only once, and a conflict with another writer would ask for it again"
     if not task.server.temporary:
         return f"{task.server.role} may not make temporary tables: GRANT TEMPORARY ON DATABASE"
     if task.rows is None or not task.source.exact:

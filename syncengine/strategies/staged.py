@@ -37,7 +37,7 @@ class Staged:
         publish = (*steps.created(task), *steps.one_row_a_key(task), *mode.publish(task))
         return (
             *(() if task.staged_rows is not None else steps.room_for_staging(task)),
-            Unit(name="stage", steps=_stage(task, stage, load)),
+            Unit(name="stage", steps=_stage(task, stage, load), repeatable=task.source.reopenable),
             Unit(
                 name="publish",
                 steps=publish,

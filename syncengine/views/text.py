@@ -43,7 +43,9 @@ def problem(error: SyncError) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     if report.error is not None:
-        yield f"{report.name}: failed, {report.target} is as it was"
+        written = report.inserted + report.updated
+        state = f"{written:,} rows of {report.target} are written" if written else f"{report.target} is as it was"
+        yield f"{report.name}: failed, {state}"
         yield from (f"  {line}" for line in problem(report.error).splitlines())
         return
     heading = f"{report.name}: {report.mode} into {report.target} ({report.connection}) by {report.strategy}"

@@ -101,7 +101,7 @@ def test_error_of_the_iterator_says_after_which_row(after):
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-@pytest.mark.parametrize("rows", ["x.csv", b"x", {"a": 1}, 5, object()], ids=repr)
+@pytest.mark.parametrize("rows", ["x.csv", b"x", {"a": 1}, 5, object()], ids=lambda rows: type(rows).__name__)
 def test_what_is_no_iterable_of_rows_is_refused(rows):
     with pytest.raises(OptionError, match="expected was an iterable"):
         IterableSource(rows)

@@ -1,0 +1,1 @@
+"""Whole processes, side by side, in one run."""
