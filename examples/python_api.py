@@ -36,7 +36,8 @@ def main(rows: int) -> None:
     print(f"the strategy will be {plan.strategy}: {'; '.join(plan.reasons)}")
     for attempt in ("first", "second"):
         report = syncengine.run(SPEC, source=measurements(rows))
-        print(f"{attempt} run: {report.inserted:,} inserted, {report.unchanged:,} unchanged in {report.seconds:.2f} s")
+        books = f"{report.inserted:,} inserted, {report.unchanged:,} unchanged"
+        print(f"{attempt} run: {books} in {report.seconds:.2f} s")
     try:
         syncengine.run(SPEC, source=[{"station": None, "taken_at": START, "celsius": 1.0}])
     except syncengine.SyncError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,8 @@ def plan(spec: SpecLike, *, source: object = None, connection: str | None = None
     `source` stands in for the spec's own: any iterable of dicts or tuples.  A generator is read as far as needed to
     learn its fields.  Raises SyncError.
     """
-    planned = plan_all([job(spec, source=source)], connection=connection)[0]
+    with _single_problem():
+        planned = plan_all([job(spec, source=source)], connection=connection)[0]
     if isinstance(planned, Failed):
         raise planned.error
     return planned
@@ -121,7 +123,8 @@ def run(
 
     `source` stands in for the spec's own: any iterable of dicts or tuples, read once and in bounded memory.
     """
-    report = run_all([job(spec, source=source)], connection=connection, emit=emit)[0]
+    with _single_problem():
+        report = run_all([job(spec, source=source)], connection=connection, emit=emit)[0]
     if report.error is not None:
         raise report.error
     return report
@@ -140,6 +143,17 @@ async def arun(
     if isinstance(source, AsyncIterable):
         source = from_async(source, asyncio.get_running_loop())
     return await asyncio.to_thread(run, spec, source=source, connection=connection, emit=emit)
+
+
+@contextmanager
+def _single_problem() -> Iterator[None]:
+    """Raise a problem that is the only one as what it is, so that callers can tell a NoArbiterIndex."""
+    try:
+        yield
+    except SpecErrors as error:
+        if len(error.each()) > 1:
+            raise
+        raise error.each()[0] from error.__cause__
 
 
 def plan_all(

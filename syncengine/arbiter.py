@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
-from syncengine.model.facts import IndexFacts
+from syncengine.model.facts import IndexFacts, TableFacts
 
 # Everything that can't stand bare as a column's or a table's name (pg_get_keywords: all but the unreserved),
 # the same set that the server's quote_ident quotes.
@@ -140,6 +140,19 @@ def _difference(index: IndexFacts, keys: Sequence[str]) -> str:
     if wanted < has:
         return "has more keys"
     return "has fewer keys" if has < wanted else "has other keys"
+
+
+def arbiter_hint(table: TableFacts, keys: Sequence[str], keys_sql: Sequence[str], predicate: str | None) -> str:
+    """Return the statement after which the keys can be arbitrated; `keys_sql` are the keys as SQL texts."""
+    for index in table.indexes:
+        if index.constraint and not index.immediate and _covers(index, keys):
+            # A new index would not help: the server would infer both, and refuse the deferrable one.
+            where = f"{quote_if_needed(table.schema)}.{quote_if_needed(table.name)}"
+            name = quote_if_needed(index.constraint)
+            return f"ALTER TABLE {where} DROP CONSTRAINT {name}, ADD UNIQUE ({', '.join(keys_sql)});"
+    partitioned = table.relation == "partitioned"
+    create = create_index_hint(table.schema, table.name, keys_sql, predicate, concurrently=not partitioned)
+    return f"{create} -- must include the partition key" if partitioned else create
 
 
 def create_index_hint(

@@ -59,8 +59,10 @@ _GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300")
 _CONFLICT = ("40001", "40P01", "42P07", "55P03")
 _HINTS = {
     "23502": "mend the source, or compute the column under `columns`, such as coalesce(source.field, '…')",
+    "22012": "protect the division: x / nullif(y, 0)",
     "23503": "load the referenced table first",
-    "23505": "mode ignore or upsert with conflict_keys takes rows whose keys are already there",
+    "23505": "mode upsert or ignore with these columns as conflict_keys takes rows that are there already",
+    "23514": "mend the row in the source, or change the constraint; for partitions, make one for it",
     "25006": "connect to the primary server, with default_transaction_read_only off",
     "40001": "run it again when the other writer is done",
     "40P01": "run it again when the other writer is done",
@@ -68,6 +70,7 @@ _HINTS = {
     "42501": "have the owner GRANT the missing right",
     "53100": "free space on the server's disk, then VACUUM the table",
     "53300": "end other sessions or use a pooler",
+    "54011": "the run needs columns of its own beside the table's: load fewer, see ignore_fields",
     "55P03": "another session holds a lock (see pg_locks): wait for it, or raise execution.lock_timeout",
     "57014": "raise execution.statement_timeout, or the server's, if it was not cancelled by hand",
 }
@@ -117,7 +120,8 @@ def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     state = error.sqlstate
     message = _short(error.diag.message_primary or str(error).strip() or type(error).__name__)
     given = _short((error.diag.message_detail or "").rstrip("."))
-    parts = (given, doing and f"while {doing}", state and f"SQLSTATE {state}")
+    inside = re.search(r"^(?:PL/pgSQL|SQL) function .*$", error.diag.context or "", re.MULTILINE)
+    parts = (given, inside and _short(inside[0]), doing and f"while {doing}", state and f"SQLSTATE {state}")
     detail = "; ".join(part for part in parts if part)
     hint = error.diag.message_hint or _HINTS.get(state or "")
     wrapped = _class_of(error, state)(

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from psycopg.sql import SQL, Identifier
 
 from syncengine import registry
+from syncengine.errors import SpecErrors, SyncError
 from syncengine.model.facts import (
     ColumnFacts,
     CsvFormat,
@@ -64,7 +66,16 @@ def untouched(db: Database) -> Iterator[None]:
 
 # The facts that unit tests resolve specs against.
 
-_IDENTITY_EQUAL = {"smallint", "integer", "bigint", "uuid", "date", "text", "boolean", "timestamp with time zone"}
+_IDENTITY_EQUAL = {
+    "smallint",
+    "integer",
+    "bigint",
+    "uuid",
+    "date",
+    "text",
+    "boolean",
+    "timestamp with time zone",
+}
 _ALL_RIGHTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 
 
@@ -101,7 +112,9 @@ def an_index(*keys: str, **facts: Any) -> IndexFacts:
 def a_table(*columns: str | ColumnFacts, **facts: Any) -> TableFacts:
     """Return the table shop.orders with these columns, on which the role has all rights; it has no index."""
     found = tuple(column if isinstance(column, ColumnFacts) else a_column(column) for column in columns)
-    return TableFacts(**{"schema": "shop", "name": "orders", "columns": found, "privileges": _ALL_RIGHTS, **facts})
+    return TableFacts(
+        **{"schema": "shop", "name": "orders", "columns": found, "privileges": _ALL_RIGHTS, **facts}
+    )
 
 
 def a_source(*fields: str, **facts: Any) -> SourceFacts:
@@ -132,9 +145,18 @@ def a_task(
         mode=registry.mode(found.mode),
         **{
             "run": "run",
-            "declared": {item.column: a_column(f"{item.column} {item.type}") for item in found.columns if item.type},
+            "declared": {
+                item.column: a_column(f"{item.column} {item.type}") for item in found.columns if item.type
+            },
             "parse": parse_index,
             "infer_arbiter": lambda keys: None,
             **more,
         },
     )
+
+
+def complaints(spec: str | Spec, table: TableFacts, *facts: Any, **more: Any) -> tuple[SyncError, ...]:
+    """Return the problems for which a spec is refused."""
+    with pytest.raises(SpecErrors) as caught:
+        a_task(spec, table, *facts, **more)
+    return caught.value.each()

@@ -119,7 +119,7 @@ class Run:
                 if unit.publishes:
                     self._close_books()
         except psycopg.Error as error:
-            raise wrap(error, doing=unit.name) from error
+            raise wrap(error, doing="committing") from error
         self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
         for file in self._files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
@@ -133,7 +133,10 @@ class Run:
     def _timed(self, unit: Unit, step: Step) -> None:
         started = time.monotonic()
         self.emit(ev.StepStarted(unit=unit.name, step=step.title))
-        rows = self._step(unit, step)
+        try:
+            rows = self._step(unit, step)
+        except psycopg.Error as error:
+            raise wrap(error, doing=f'at step "{step.title}"') from error
         seconds = time.monotonic() - started
         self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=rows, seconds=seconds))
 

@@ -40,7 +40,7 @@ def resolve(
     about keys that no index matches by name.
     """
     problems: list[SyncError] = [*misfits(spec, table, server)]
-    if problems and not table.columns:
+    if problems and (not table.columns or table.relation == "other"):
         raise SpecErrors(in_order(problems))
     columns = map_columns(spec, source, table, declared, unstable, staged=staged_rows is not None)
     infers = staged_rows is None and bool(undeclared(columns, declared))

@@ -78,12 +78,19 @@ def map_columns(
     if work.problems:
         whole = tuple(_loaded(Mapped(facts=facts), {}, True, unstable) for facts in table.columns)
         return Columns(table=table, loaded=whole, problems=tuple(work.problems))
-    mapped = tuple(work.mapped.values())
+    mapped = _in_source_order(work)
     if not table.exists:
         table = replace(table, columns=tuple(item.facts for item in mapped))
     stage, names, plain = _stage(work, mapped, staged)
     loaded = tuple(_loaded(item, names, plain, unstable) for item in mapped)
     return Columns(table=table, stage=stage, loaded=loaded)
+
+
+def _in_source_order(work: _Mapping) -> tuple[Mapped, ...]:
+    """Return the columns in their fields' order, for a table to be created has them so; computed ones come last."""
+    places = {name: place for place, name in enumerate(work.source.fields)}
+    last = len(places)
+    return tuple(sorted(work.mapped.values(), key=lambda item: places.get(item.field or "", last)))
 
 
 def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
@@ -96,7 +103,6 @@ def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
         return
     if facts.name in work.mapped:
         work.complain(pointer, f"column {facts.name} is there twice", "leave one of them out")
-        return
     read_as = work.declared.get(item.column) if item.type is not None else None
     if item.expression is not None:
         value = _source_columns(work, item.expression, pointer)
@@ -105,7 +111,7 @@ def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
     name = item.field if item.field is not None else item.column
     found = find(name, work.source.fields)
     if found is None:
-        work.complain(pointer, f"the source has no field {name!r}", did_you_mean(name, work.source.fields))
+        _complain_of_missing(work, pointer, name)
         return
     work.used.add(found)
     work.mapped[facts.name] = Mapped(facts=facts, field=found, read_as=read_as)
@@ -128,13 +134,19 @@ def _source_columns(work: _Mapping, value: Expression, pointer: str) -> Expressi
             cut = [name for name in work.source.fields if name.encode()[:MAX_BYTES] == ref.name.encode()]
             found = cut[0] if len(cut) == 1 else None
         if found is None:
-            hint = did_you_mean(ref.name, work.source.fields)
-            work.complain(pointer, f"the source has no field {ref.name!r}", hint)
+            _complain_of_missing(work, pointer, ref.name)
             return ref
         work.used.add(found)
         return ColumnRef(relation="source", name=found)
 
     return value.renamed(rename)
+
+
+def _complain_of_missing(work: _Mapping, pointer: str, name: str) -> None:
+    """Say that there is no such field; the one that is proposed instead is not complained of itself."""
+    fields = work.source.fields
+    work.complain(pointer, f"the source has no field {name!r}", did_you_mean(name, fields))
+    work.used.update(close for close in (nearest(name, fields),) if close is not None)
 
 
 def _map_by_name(work: _Mapping) -> None:
@@ -194,10 +206,11 @@ def _map_by_position(work: _Mapping) -> None:
     """Map numbered fields to the columns in order, as COPY without a column list does."""
     fields = [name for name in work.source.fields if name not in work.used]
     fields = [name for name in fields if name not in work.spec.ignore_fields]
+    if not fields:
+        return
     if not work.table.exists:
-        if fields:
-            hint = "name the fields: `header: [id, name, …]`" if work.source.csv else "hand over dicts or named tuples"
-            work.complain("/source", f"{work.table} can't be created from fields without names", hint)
+        hint = "name the fields: `header: [id, name, …]`" if work.source.csv else "hand over dicts or named tuples"
+        work.complain("/source", f"{work.table} can't be created from fields without names", hint)
         return
     columns = [column for column in work.table.columns if not column.generated]
     columns = [column for column in columns if column.name not in work.mapped]

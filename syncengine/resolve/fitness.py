@@ -54,7 +54,8 @@ def _missing(spec: Spec, table: TableFacts) -> TargetError:
 def _unfit(spec: Spec, table: TableFacts, server: ServerFacts) -> Iterable[tuple[str, str | None]]:
     """Yield each obstacle with its remedy."""
     if table.relation == "other":
-        yield f"{table} is a {table.kind_text}, which takes no rows", None
+        article = "an" if table.kind_text[0] in "aeiou" else "a"
+        yield f"{table} is {article} {table.kind_text}, which takes no rows", "name a table as target"
         return
     if table.rules:
         names = ", ".join(table.rules)
@@ -118,9 +119,8 @@ def _granted(table: TableFacts, column: str, right: str) -> bool:
 def _denied(task: Task, right: str, lacking: list[str]) -> MissingPrivilege:
     """Return the error for columns that lack a right, or for the whole table if none are named."""
     role, table = task.server.role, task.table
-    whole = len(lacking) == len(task.columns) > 1
     names = ", ".join(quote_if_needed(name) for name in lacking)
-    what = right if whole or not lacking else f"{right} ({names})"
+    what = f"{right} ({names})" if 0 < len(lacking) < len(table.columns) else right
     return MissingPrivilege(
         f"{role} lacks the right to {right} on {table}",
         detail=f"columns: {', '.join(lacking)}" if lacking else None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from syncengine.arbiter import create_index_hint, explain_misfit, find_arbiter, quote_if_needed
+from syncengine.arbiter import arbiter_hint, explain_misfit, find_arbiter, quote_if_needed
 from syncengine.errors import NoArbiterIndex, SpecError, SyncError
 from syncengine.model.facts import IndexFacts, TableFacts
 from syncengine.model.spec import ColumnRef, Expression, KeySpec, Spec
@@ -75,7 +75,7 @@ def _key(
             return None
         if _without_equality(table, name):
             message = f"column {name} can't be a conflict key: its type has no usable equality"
-            problems.append(SpecError(message, location=spec.mark(pointer)))
+            problems.append(SpecError(message, hint="name other columns", location=spec.mark(pointer)))
             return None
         return Key(text=name, column=name, expression=None)
     if item.expression is None:
@@ -145,7 +145,8 @@ def _from_constraint(
         return (), None
     if not (index.unique and index.immediate and index.valid) or index.exclusion:
         message = f"{index} can't arbitrate conflicts: it must be unique, valid and not deferrable"
-        problems.append(NoArbiterIndex(message, location=location))
+        hint = "name another one, or the columns in conflict_keys"
+        problems.append(NoArbiterIndex(message, hint=hint, location=location))
         return (), None
     flags = index.expressions or (False,) * len(index.keys)
     items = [
@@ -183,12 +184,8 @@ def _no_arbiter(spec: Spec, table: TableFacts, keys: Sequence[Key]) -> NoArbiter
     return NoArbiterIndex(
         f"no unique index on {table} covers conflict_keys ({', '.join(texts)})",
         detail=explain_misfit(texts, table.indexes, predicate=predicate),
-        hint=create_index_hint(
-            table.schema,
-            table.name,
-            [quote_if_needed(key.column) if key.column is not None else key.text for key in keys],
-            predicate,
-            concurrently=table.relation != "partitioned",
+        hint=arbiter_hint(
+            table, texts, [quote_if_needed(key.column) if key.column is not None else key.text for key in keys], predicate
         ),
         location=location,
     )

@@ -184,6 +184,8 @@ def spell_names(spec: Spec, table: TableFacts, loaded: Sequence[Loaded]) -> Spel
             for number, name in enumerate(spec.returning.columns)
             if (found := _readable(names, name, f"/returning/columns/{number}")) is not None
         )
+        if twice := next((name for name in columns if columns.count(name) > 1), None):
+            names.complain("/returning/columns", f"column {twice} is there twice", "leave one of them out")
         spec = replace(spec, returning=replace(spec.returning, columns=columns))
     return Spelt(spec=spec, problems=tuple(names.problems))
 

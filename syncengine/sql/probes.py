@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from psycopg.sql import SQL, Composed
+from psycopg.sql import SQL, Composable, Composed
 
 from syncengine.model.spec import Expression
 from syncengine.model.task import Key, QualifiedName, Task
@@ -27,9 +27,9 @@ def of_task(task: Task) -> list[tuple[str, Expression, Composed]]:
             value = cast(expression(assignment.expression), assignment.base_type)
             probes.append(("/update_columns", assignment.expression, _over_rows(task, SQL("SELECT {}").format(value))))
     if spec.where is not None:
-        # AND, so that the server refuses a guard that is not boolean.
-        guard = SQL("SELECT true AND {}").format(expression(spec.where))
-        probes.append(("/where", spec.where, _over_rows(task, guard)))
+        # In WHERE, so that the server refuses a guard that is not boolean.
+        guard = SQL("{} WHERE {}").format(_over_rows(task, SQL("SELECT 1")), expression(spec.where))
+        probes.append(("/where", spec.where, guard))
     for number, part in enumerate(task.keys):
         if part.expression is not None:
             probes.append((f"/conflict_keys/{number}", part.expression, _over_target(task, part.expression)))
@@ -57,7 +57,7 @@ def _nothing_stored(task: Task) -> Composed:
     return SQL("SELECT {}").format(commas(columns))
 
 
-def _over_rows(task: Task, select: Composed) -> Composed:
+def _over_rows(task: Task, select: Composable) -> Composed:
     text = SQL("{} FROM ({}) AS excluded, ({}) AS target")
     return text.format(select, _nothing_loaded(task), _nothing_stored(task))
 

@@ -113,7 +113,8 @@ def copy_out(query: str) -> Composed:
 
 def json_rows(query: str) -> Composed:
     """Return the query for a composed query's rows as JSON texts."""
-    return SQL("SELECT CAST(row_to_json(returned) AS text) FROM ({}) AS returned").format(SQL(query))
+    # `.*` makes it the row even where a column is called so.
+    return SQL("SELECT CAST(row_to_json(returned.*) AS text) FROM ({}) AS returned").format(SQL(query))
 
 
 def insert_rows(relation: QualifiedName, columns: Sequence[str]) -> Composed:

@@ -22,6 +22,9 @@ class Staged:
             schema = task.spec.ledger_schema
             reason = f"{task.server.role} may not make tables in schema {schema}: GRANT CREATE ON DATABASE or SCHEMA"
             return Misfit(strategy=self.name, reason=reason)
+        if task.keys and not task.server.temporary:
+            reason = f"{task.server.role} may not make temporary tables: GRANT TEMPORARY ON DATABASE"
+            return Misfit(strategy=self.name, reason=reason)
         rows = task.rows if task.rows is not None else 1_000_000
         return Fit(strategy=self.name, cost=4 * rows + FIXED_COST, reasons=_reasons(task))
 

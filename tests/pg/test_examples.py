@@ -28,7 +28,7 @@ def examples(tmp_path: Path) -> Path:
 def test_example_is_planned_and_run_and_then_has_nothing_to_do(name: str, examples: Path, newdb: Database):
     folder = examples / name
     for schema in folder.glob("schema.sql"):
-        newdb.execute(schema.read_text())
+        newdb.execute(schema.read_text(encoding="utf-8"))
 
     plans = syncengine.plan_all(syncengine.load([folder]), connection=newdb.url)
     assert all(isinstance(plan, syncengine.Plan) for plan in plans)
@@ -51,7 +51,7 @@ def test_quickstart_on_tuesday_writes_what_changed_since_monday(
 
 
 def test_keys_are_met_whatever_their_case(examples: Path, newdb: Database):
-    newdb.execute((examples / "case-insensitive-keys" / "schema.sql").read_text())
+    newdb.execute((examples / "case-insensitive-keys" / "schema.sql").read_text(encoding="utf-8"))
 
     (report,) = run(examples / "case-insensitive-keys", newdb)
 
@@ -63,12 +63,12 @@ def test_keys_are_met_whatever_their_case(examples: Path, newdb: Database):
 
 
 def test_written_prices_come_out_as_a_file(examples: Path, newdb: Database):
-    newdb.execute((examples / "price-update" / "schema.sql").read_text())
+    newdb.execute((examples / "price-update" / "schema.sql").read_text(encoding="utf-8"))
 
     (report,) = run(examples / "price-update", newdb)
 
     assert books(report) == (4, 0, 2, 1, 1)
-    assert sorted((examples / "price-update" / "out" / "written.csv").read_text().splitlines()) == [
+    assert sorted((examples / "price-update" / "out" / "written.csv").read_text(encoding="utf-8").splitlines()) == [
         "TEA-BLACK,6.80,update",
         "TEA-GREEN,8.20,update",
         "article_no,price,_op",

@@ -1,4 +1,4 @@
-"""The specs that the project keeps: each is run twice, and counters and table are what is written beside it."""
+"""The specs that the project keeps: run twice, counters and table are what is written beside each."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "specs").g
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_spec_leaves_what_is_written_beside_it(folder: Path, db: Database, tmp_path: Path):
     copy = shutil.copytree(folder, tmp_path / folder.name)
-    expected = yaml.safe_load((folder / "expected.yaml").read_text())
+    expected = yaml.safe_load((folder / "expected.yaml").read_text(encoding="utf-8"))
     (job,) = syncengine.load([copy / "spec.yaml"])
     table = sql.Identifier(job.spec.target.schema, job.spec.target.table)
-    db.execute((folder / "setup.sql").read_text())
+    db.execute((folder / "setup.sql").read_text(encoding="utf-8"))
 
     assert outcome(copy, db) == complete(expected["first"])
-    assert rows_of(table, db) == (folder / "expected.csv").read_text()
+    assert rows_of(table, db) == (folder / "expected.csv").read_text(encoding="utf-8")
     assert returned(copy) == returned_as_expected(folder)
     versions = row_versions(table, db)
 
@@ -56,7 +56,7 @@ def complete(counters: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows_of(table: sql.Identifier, db: Database) -> str:
-    query = "COPY (SELECT * FROM {} AS stored ORDER BY stored::text COLLATE {}) TO STDOUT (FORMAT csv, HEADER)"
+    query = "COPY (SELECT * FROM {} AS t ORDER BY t::text COLLATE {}) TO STDOUT (FORMAT csv, HEADER)"
     with db.connect() as connection, connection.cursor() as cursor:
         connection.execute("SET TimeZone = 'UTC'")
         with cursor.copy(sql.SQL(query).format(table, sql.Identifier("C"))) as copy:
@@ -70,13 +70,13 @@ def row_versions(table: sql.Identifier, db: Database) -> list[tuple[object, ...]
 def expected_again(folder: Path) -> str:
     """Return the table after the second run; it has a file of its own where that adds to the first."""
     again = folder / "expected-again.csv"
-    return (again if again.exists() else folder / "expected.csv").read_text()
+    return (again if again.exists() else folder / "expected.csv").read_text(encoding="utf-8")
 
 
 def returned(folder: Path) -> list[str]:
     """Return the lines of the file of returned rows, if there is one; their order is not promised."""
-    return [line for file in folder.glob("out/*") for line in sorted(file.read_text().splitlines())]
+    return [line for file in folder.glob("out/*") for line in sorted(file.read_text(encoding="utf-8").splitlines())]
 
 
 def returned_as_expected(folder: Path) -> list[str]:
-    return [line for file in folder.glob("returned.*") for line in sorted(file.read_text().splitlines())]
+    return [line for file in folder.glob("returned.*") for line in sorted(file.read_text(encoding="utf-8").splitlines())]
