@@ -5,10 +5,11 @@
 
 # A name such as python3.13; without one the newest that is installed.
 PYTHON ?=
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-JOBS ?= 2
+# More than the cores of a small machine: tests wait for servers most of the time.
+JOBS ?= 4
 # The oldest supported server is the distribution's, where it is installed; the newest comes with the package.
 OLDEST := 15
 PG ?= 18$(if $(wildcard /usr/lib/postgresql/$(OLDEST)/bin/postgres)$(SYNCENGINE_REQUIRE_PG),$(comma)$(OLDEST))
@@ -29,13 +30,13 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	@$(if $(findstring $(comma),$(PG)),,echo 'note: PostgreSQL $(OLDEST) is not installed here, so only $(PG) is tested')
 	$(TESTED) -m 'not slow' --cov --cov-report=
+	@printf 'lines and branches covered: %s %%\n' "$$($(BIN)/python -m coverage report --format=total)"
 
 test-all: $(VENV)/.installed-dev
 	$(TESTED)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -49,6 +49,7 @@ _REASONS = (
     ("Connection refused|No such file or directory", "start the server, or correct host and port in the URL"),
     ("timeout|timed out", "no answer: check host, port and firewall, or set connect_timeout in the URL"),
     ("starting up|shutting down|recovery mode", "wait until the server is up"),
+    (r"invalid port number|invalid \w+ value", "correct this parameter of the connection"),
     ("definition of service", "check the service's name and the file that $PGSERVICEFILE names"),
 )
 
@@ -152,15 +153,15 @@ def _class_of(error: psycopg.Error, state: str | None) -> type[SyncError]:
 
 def _params(url: str) -> dict[str, str]:
     """Return libpq's parameters.  Its words about a bad URL can hold parts of a password: they stay here."""
-    plain = _SCHEME.sub("postgresql://", url)
+    plain = _SCHEME.sub("postgresql://", url.strip())  # a variable set from a file may end in a newline
     if not (plain.startswith("postgresql://") or _CONNINFO.match(plain)):
         raise _not_a_url()
     try:
         params = {name: str(value) for name, value in conninfo_to_dict(plain).items() if value is not None}
     except psycopg.Error:
         raise _not_a_url() from None
-    # Both come of a password with an unencoded @ or /, of which a part would be taken for host, port or name.
-    if plain.startswith("postgresql://") and "@" in params.get("dbname", ""):
+    # These come of a password with an unencoded @ or /, of which a part would be taken for host, port or name.
+    if plain.startswith("postgresql://") and any("@" in params.get(name, "") for name in ("dbname", "host")):
         raise _not_a_url()
     if not re.fullmatch(r"[\d,]*", params.get("port", "")):
         raise _not_a_url()

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 import structlog
 
+from syncengine.errors import SyncError
 from syncengine.model import events as ev
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -84,8 +85,7 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
         case ev.FileWritten():
             log.info("file written", path=event.path, rows=event.rows)
         case ev.SpecFailed():
-            error = event.error
-            log.error("spec failed", code=error.code, message=error.message, location=str(error.location or ""))
+            log.error("spec failed", **_described(event.error))
         case ev.SpecFinished():
             log.info("spec finished", seconds=round(event.seconds, 4))
         case ev.Progress():
@@ -94,10 +94,34 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             assert_never(event)
 
 
-def announcer(logger: structlog.typing.FilteringBoundLogger) -> Callable[[str, str, str | None], None]:
+def announcer(
+    logger: structlog.typing.FilteringBoundLogger, run_id: str
+) -> Callable[[str, str, str | None], None]:
     """Return a function that logs which database was chosen and how."""
 
     def announce(name: str, place: str, note: str | None) -> None:
-        logger.info("target database", chosen_by=name, place=place, **({"note": note} if note else {}))
+        log = logger.bind(run_id=run_id, spec="")
+        log.info("target database", chosen_by=name, place=place, **({"note": note} if note else {}))
 
     return announce
+
+
+def reporter(
+    logger: structlog.typing.FilteringBoundLogger, run_id: str
+) -> Callable[[str, SyncError | None], None]:
+    """Return a function that logs what stopped a call before or between its specs."""
+
+    def report(message: str, error: SyncError | None) -> None:
+        log = logger.bind(run_id=run_id, spec="")
+        if error is None:
+            log.error("stopped", message=message)
+        else:
+            log.error("refused", **_described(error))
+
+    return report
+
+
+def _described(error: SyncError) -> dict[str, str]:
+    place = str(error.location) if error.location else None
+    known = {"code": error.code, "message": error.message, "location": place, "detail": error.detail}
+    return {key: value for key, value in {**known, "hint": error.hint}.items() if value}

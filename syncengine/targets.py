@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from syncengine.errors import OptionError, SpecError
+from syncengine.errors import ConnectionFailed, Location, OptionError, SpecError
 from syncengine.model.spec import Spec
 from syncengine.spec.project import Project
 
@@ -99,7 +99,11 @@ class Targets:
         key = choice.url or f"embedded:{project.folder}"
         connection = self._open.get(key)
         if connection is None or connection.closed:
-            connection = self._stack.enter_context(connect(self._url(choice, project)))
+            try:
+                connection = self._stack.enter_context(connect(self._url(choice, project)))
+            except (OptionError, ConnectionFailed) as error:
+                error.location = error.location or Location(choice.name)
+                raise
             self._open[key] = connection
         return choice, connection
 

@@ -33,7 +33,8 @@ from tests.servers import Database
 
 # The relations of users, with those that a run may leave behind in any schema; TOAST tables have no names to keep.
 _RELATIONS = """
-SELECT n.nspname::text, c.relname::text, c.relkind::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+SELECT n.nspname::text, c.relname::text, c.relkind::text
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relkind <> 'i'
   AND n.nspname NOT LIKE 'pg_temp%' AND n.nspname NOT LIKE 'pg_toast_temp%' ORDER BY 1, 2"""
 

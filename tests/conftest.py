@@ -93,7 +93,7 @@ def db(server: Server) -> Iterator[Database]:
 @pytest.fixture
 def newdb(servers: GetServer, pytestconfig: pytest.Config) -> Iterator[Database]:
     """Make a fresh database, where the version does not matter."""
-    with servers(_versions(pytestconfig)[0]).database() as database:
+    with servers(newest(pytestconfig)).database() as database:
         yield database
 
 
@@ -133,6 +133,11 @@ def _clean_environment() -> dict[str, str]:
     for name in ("DATABASE_URL", "CI"):
         kept.pop(name, None)
     return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+def newest(config: pytest.Config) -> str:
+    """Return the version to test on where it does not matter."""
+    return _versions(config)[0]
 
 
 def _versions(config: pytest.Config) -> list[str]:

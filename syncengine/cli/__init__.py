@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import TextIO
 
 import click
 
@@ -56,7 +57,9 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="syncengine")
 def cli() -> None:
     """Keep PostgreSQL tables in step with data, from YAML specs kept in Git."""
@@ -74,8 +77,11 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 def _code(arguments: list[str]) -> int:
     try:
-        result = cli.main(arguments, prog_name="syncengine", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        # Not cli.main: it takes every interruption for Ctrl-C, and a reader that went away for a failure.
+        with cli.make_context("syncengine", arguments) as context:
+            result = cli.invoke(context)
+    except click.exceptions.Exit as left:
+        return left.exit_code
     except click.ClickException as error:
         error.show()
         return INVALID
@@ -85,16 +91,26 @@ def _code(arguments: list[str]) -> int:
 
         click.echo(redact(PLUGIN.problems("", error)), err=True, nl=False)
         return error.each()[0].exit_code
-    except Terminated:
-        return _interrupted("terminated", TERMINATED)
-    except (KeyboardInterrupt, click.Abort):
-        return _interrupted("interrupted", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as stop:
+        click.echo(interruption(stop), err=True)
+        return stopped_by(stop)
     except BrokenPipeError:
-        # The reader went away, as `head` does: nothing more can be said, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 0
+    return result if isinstance(result, int) else 0
 
 
-def _interrupted(how: str, code: int) -> int:
-    click.echo(f"{how}: what was not committed is rolled back; run it again to go on", err=True)
-    return code
+def stopped_by(stop: BaseException) -> int:
+    """Return the exit code of an interruption."""
+    return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
+
+
+def interruption(stop: BaseException) -> str:
+    """Say what an interruption did."""
+    how = "terminated" if isinstance(stop, Terminated) else "interrupted"
+    return f"{how}: what was not committed is rolled back; run it again to go on"
+
+
+def silence(stream: TextIO) -> None:
+    """Let a stream whose reader went away, as `head` does, go nowhere; nothing can be said there, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

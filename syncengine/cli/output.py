@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec
 
 import click
 
@@ -15,6 +16,7 @@ from syncengine.redact import redact
 
 # SPEC.md §6: several specs leave with the first of these that applies.
 _ORDER = (3, 1, 5, 4, 2, 0)
+P = ParamSpec("P")
 Announce = Callable[[str, str, str | None], None]
 
 
@@ -29,28 +31,59 @@ def exit_code(codes: Iterable[int]) -> int:
 
 
 def say(text: str) -> None:
-    """Write a result to standard output; no secret gets through."""
-    click.echo(redact(text), nl=False)
+    """Write a result to standard output; no secret gets through.  A reader that went away changes no exit code."""
+    from syncengine.cli import silence
+
+    try:
+        click.echo(redact(text), nl=False)
+    except BrokenPipeError:
+        silence(sys.stdout)
 
 
-def refuse(view: View, run_id: str, error: SyncError) -> int:
-    """Report problems that kept anything from being started; returns the exit code."""
+def refuse(view: View, run_id: str, error: SyncError, log_format: str = "console") -> int:
+    """Report problems that kept anything from being started; returns the exit code.
+
+    In JSON, standard error has them as log lines already.
+    """
     text = view.problems(run_id, error)
-    click.echo(redact(text), nl=False, err=view.name == "text")
+    if view.name != "text":
+        say(text)
+    elif log_format != "json":
+        click.echo(redact(text), nl=False, err=True)
     return exit_code(single.exit_code for single in error.each())
 
 
+def _unbroken(write: Callable[P, None]) -> Callable[P, None]:
+    """Return `write` so that no run depends on standard error: a reader that went away misses the rest."""
+    from syncengine.cli import silence
+
+    def safe(*args: P.args, **more: P.kwargs) -> None:
+        try:
+            write(*args, **more)
+        except BrokenPipeError:
+            silence(sys.stderr)
+
+    return safe
+
+
 @contextmanager
-def listening(run_id: str, log_format: str, log_level: str, quiet: bool) -> Iterator[tuple[ev.Emit, Announce]]:
+def listening(
+    run_id: str, log_format: str, log_level: str, quiet: bool
+) -> Iterator[tuple[ev.Emit, Announce]]:
     """Yield who is told of events and of the databases used: a progress bar at a terminal, else log lines."""
     from syncengine import logs
 
     bar = sys.stderr.isatty() and log_format == "console" and not quiet and log_level == "info"
     level = "error" if quiet else "warning" if bar else log_level
     logger = logs.configure(form=log_format, level=level)
-    log = logs.emitter(logger, run_id, steps="info" if log_format == "json" else "debug")
+    log = _unbroken(logs.emitter(logger, run_id, steps="info" if log_format == "json" else "debug"))
+    announce = _unbroken(logs.announcer(logger, run_id))
+    if log_format == "json":
+        with _all_logged(_unbroken(logs.reporter(logger, run_id))):
+            yield log, announce
+        return
     if not bar:
-        yield log, logs.announcer(logger)
+        yield log, announce
         return
     from syncengine.cli.progress import Bars
 
@@ -61,3 +94,19 @@ def listening(run_id: str, log_format: str, log_level: str, quiet: bool) -> Iter
             bars.emit(event)
 
         yield emit, bars.announce
+
+
+@contextmanager
+def _all_logged(report: Callable[[str, SyncError | None], None]) -> Iterator[None]:
+    """Log what else would be plain text between the lines of JSON: problems and interruptions."""
+    from syncengine.cli import interruption, stopped_by
+
+    try:
+        yield
+    except SyncError as error:
+        for single in error.each():
+            report(single.message, single)
+        raise
+    except KeyboardInterrupt as stop:
+        report(interruption(stop), None)
+        raise click.exceptions.Exit(stopped_by(stop)) from stop

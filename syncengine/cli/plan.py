@@ -37,7 +37,7 @@ def command(
         with listening("plan", log_format, log_level, quiet) as (_, announce):
             planned = api.plan_all(api.load(paths), connection=connection, announce=announce)
     except SyncError as error:
-        return refuse(shown, "", error)
+        return refuse(shown, "", error, log_format)
     failed = [one for one in planned if isinstance(one, Failed)]
     plans = [one for one in planned if not isinstance(one, Failed)]
     say(shown.plans(plans, [(one.spec.name, one.error) for one in failed], sql=sql))

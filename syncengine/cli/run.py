@@ -30,6 +30,6 @@ def command(
             jobs = api.load(paths)
             reports = api.run_all(jobs, connection=connection, run_id=run_id, emit=emit, announce=announce)
     except SyncError as error:
-        return refuse(shown, run_id, error)
+        return refuse(shown, run_id, error, log_format)
     say(shown.reports(run_id, reports))
     return exit_code(report.exit_code for report in reports)

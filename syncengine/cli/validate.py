@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import click
 
 from syncengine.cli import options
@@ -9,20 +11,27 @@ from syncengine.cli import options
 
 @click.command("validate")
 @options.paths
+@options.connection
 @options.view
-def command(paths: tuple[str, ...], view: str) -> int:
+@options.logs
+def command(
+    paths: tuple[str, ...], connection: str | None, view: str, log_format: str, log_level: str, quiet: bool
+) -> int:
     """Check specs without any server: YAML, keys, values, expressions, combinations.
 
-    All problems of all files are shown at once.  Exit codes: 0 valid, 3 not.
+    All problems of all files are shown at once.  Takes the options of `run`, but connects to nothing.  Exit codes:
+    0 valid, 3 not.
     """
     from syncengine import api, registry
-    from syncengine.cli.output import refuse, say
+    from syncengine.cli.output import listening, refuse, say
     from syncengine.errors import SyncError
 
     shown = registry.view(view)
+    logging = listening("validate", log_format, log_level, quiet) if log_format == "json" else nullcontext()
     try:
-        jobs = api.load(paths)
+        with logging:
+            jobs = api.load(paths)
     except SyncError as error:
-        return refuse(shown, "", error)
+        return refuse(shown, "", error, log_format)
     say(shown.valid([one.spec for one in jobs]))
     return 0

@@ -21,6 +21,7 @@ from syncengine.errors import (
     SyncError,
 )
 from syncengine.execute import retry, transfer
+from syncengine.execute.blame import run_parted
 from syncengine.execute.places import places
 from syncengine.execute.returning import PendingFile, write
 from syncengine.model import events as ev
@@ -163,11 +164,14 @@ class Run:
 
     def _run_sql(self, unit: Unit, step: RunSql) -> int:
         self._use_path(step.own_path)
-        rows = max(0, self.connection.execute(step.sql.encode()).rowcount)
+        rows = run_parted(step, self.connection) if step.parts else self._rows(step)
         self._use_path(False, after=step.own_path)
         if step.counts is not None:
             self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=rows))
         return rows
+
+    def _rows(self, step: RunSql) -> int:
+        return max(0, self.connection.execute(step.sql.encode()).rowcount)
 
     def _use_path(self, own: bool, *, after: bool = True) -> None:
         """Switch to the role's own search_path, or back to the pinned one `after` that."""

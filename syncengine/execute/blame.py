@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from syncengine.connect import wrap
-from syncengine.errors import BadRow, Location, SyncError
+from syncengine.errors import Location, SyncError
+from syncengine.model.plan import Part, RunSql
 
 _HINTS = {
     "22P04": "check delimiter, quote and the number of fields in this record",
@@ -30,10 +32,35 @@ def blame(
     line = copy_line(error.diag.context or "") if row is None else row
     wrapped.location = place(locate(line)) if line is not None else None
     wrapped.hint = wrapped.hint or _hint(error)
-    column = re.search(r"^COPY .*, column (.+?)(?::|$)", error.diag.context or "", re.MULTILINE)
+    column = re.search(r'^COPY .+?, column (.+?): (?:"|null input)', error.diag.context or "", re.MULTILINE | re.DOTALL)
     if column:
         wrapped.message = f"column {column[1]}: {wrapped.message}"
     return wrapped
+
+
+def run_parted(step: RunSql, connection: psycopg.Connection[TupleRow]) -> int:
+    """Run a statement and return how many rows it wrote; an error about a value names the column it was for."""
+    try:
+        with connection.transaction():
+            return connection.execute(step.sql.encode()).rowcount
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        guilty = next((part for part in step.parts if _fails_alike(part, connection, error)), None)
+        if guilty is None:
+            raise
+        wrapped = wrap(error, doing=f'at step "{step.title}"')
+        wrapped.message = f"column {guilty.column}: {wrapped.message}"
+        wrapped.hint = wrapped.hint or _VALUE
+        wrapped.location = guilty.location
+        raise wrapped from error
+
+
+def _fails_alike(part: Part, connection: psycopg.Connection[TupleRow], error: psycopg.Error) -> bool:
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(part.sql.encode())
+    except psycopg.Error as other:
+        return other.sqlstate == error.sqlstate and other.diag.message_primary == error.diag.message_primary
+    return False
 
 
 def _hint(error: psycopg.Error) -> str | None:
@@ -51,7 +78,7 @@ def copy_line(context: str) -> int | None:
     3
     """
     # Whatever language the server speaks, the line is the first number after the table's name.
-    match = re.search(r"^COPY [^,]+, \D*(\d+)", context, re.MULTILINE)
+    match = re.search(r"^COPY .+?, \D*(\d+)", context, re.MULTILINE | re.DOTALL)
     return int(match[1]) if match else None
 
 

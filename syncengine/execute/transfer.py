@@ -124,7 +124,8 @@ def _copy_texts(
     with connection.cursor() as cursor:
         try:
             with cursor.copy(statement) as stream:
-                for number, row in enumerate(rows, start=1):
+                for row in rows:
+                    number += 1
                     stream.write_row(row)
         except psycopg.Error as error:
             unsent = number if isinstance(error, psycopg.DataError) and error.sqlstate is None else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from syncengine.model.plan import InsertRows
 from syncengine.model.report import COUNTERS
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ def explain(plan: Plan, *, sql: bool = False) -> str:
 
 
 def _lines(plan: Plan, sql: bool) -> Iterator[str]:
+    yield from map(_flat, _facts(plan))
+    for unit in plan.units:
+        yield from _unit_lines(unit, sql)
+
+
+def _facts(plan: Plan) -> Iterator[str]:
     cost = f"cost {quantity(plan.cost)} rows"
     yield f"{plan.name}: {plan.mode} {plan.source} into {plan.target} by {plan.strategy} ({cost})"
     yield f"  target   {plan.connection}"
@@ -31,8 +38,6 @@ def _lines(plan: Plan, sql: bool) -> Iterator[str]:
         yield f"  refused  {misfit.strategy}: {misfit.reason}"
     for check in plan.checks:
         yield f"  checked  {check}"
-    for unit in plan.units:
-        yield from _unit_lines(unit, sql)
 
 
 def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
@@ -40,13 +45,18 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     when = ", whatever happened before" if unit.always else ""
     if not sql:
         titles = "; ".join(step.title for step in unit.steps if not _is_last(step))
-        yield f"  {unit.name:<8} {transaction}{when}: {titles}"
+        yield _flat(f"  {unit.name:<8} {transaction}{when}: {titles}")
         return
     yield f"  {unit.name:<8} {transaction}{when}"
     for step in unit.steps:
         last = " (only in the last attempt, when other writers were in the way)" if _is_last(step) else ""
-        yield f"    -- {step.title}{last}"
-        yield f"    {step.sql};"
+        yield _flat(f"    -- {step.title}{last}")
+        yield f"    {step.sql}{' …' if isinstance(step, InsertRows) else ''};"
+
+
+def _flat(line: str) -> str:
+    """Return a line without the line breaks that names may hold: what follows would not be a comment in SQL."""
+    return " ".join(line.splitlines())
 
 
 def _is_last(step: object) -> bool:

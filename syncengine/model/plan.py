@@ -31,12 +31,22 @@ class StagedColumn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A statement that does the share of one column; `location` is where the spec says how."""
+
+    column: str
+    sql: str
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSql:
     """One statement; the rows it affects count as `counts`.
 
     `own_path`: it can fire triggers, defaults and checks, so it runs under the role's own search_path
     (SPEC.md §11, rule 14); all other statements run under the pinned one.  `last_resort`: it runs only in a
-    unit's final, READ COMMITTED attempt.
+    unit's final, READ COMMITTED attempt.  `parts` are run only where a value makes the whole fail, to learn which
+    column is to blame.
     """
 
     title: str
@@ -44,6 +54,7 @@ class RunSql:
     counts: Counter | None = None
     own_path: bool = False
     last_resort: bool = False
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

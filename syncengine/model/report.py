@@ -12,7 +12,7 @@ from syncengine.model import events as ev
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """The books of one unit, or of all committed ones.  `written` tells which planned classes came true.
+    """The books of one unit, or of all committed ones; `planned` are the inserts and updates that were announced.
 
     Planned writes that did not happen (a BEFORE trigger returned NULL, another writer was there first) are
     skipped: SPEC.md §11, rules 3 and 4.

@@ -16,6 +16,8 @@ from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS, fit
 
 # Fields without a column that are complained of one by one.
 _MOST_COMPLAINTS = 3
+# A cast to varchar(3) cuts a longer text without a word, so these go without their modifiers.
+_CUT_BY_CASTS = ("character varying", "bpchar", '"bit"', "bit varying")
 TEXT = ColumnFacts(name="", type="text", base_type="text", identity_equal=True)
 
 
@@ -332,8 +334,8 @@ def _value(item: Mapped, names: Mapping[str, Staged]) -> Expression:
     ref = ColumnRef(relation="source", name=staged.column.column)
     parts: tuple[str | ColumnRef, ...] = (ref,)
     if item.read_as is not None and staged.type == "text":
-        # Without its modifiers: a cast to varchar(3) would cut a longer text without a word.
-        parts = ("CAST(", ref, f" AS {item.read_as.base_type})")
+        cuts = item.read_as.base_type.removesuffix("[]") in _CUT_BY_CASTS
+        parts = ("CAST(", ref, f" AS {item.read_as.base_type if cuts else item.read_as.type})")
     return Expression(text=item.field, parts=parts)
 
 

@@ -92,6 +92,14 @@ def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
     return problems
 
 
+def unplaced(task: Task, mode: Mode) -> list[SyncError]:
+    """Return the problem that a view has no place for each row, where rows must be found by theirs."""
+    if task.table.relation != "view" or not _reads_places(task, mode):
+        return []
+    message = f"{task.table} is a view, whose rows are found by plain key columns only"
+    return [TargetError(message, hint="sync its base table", location=task.spec.mark("/target"))]
+
+
 def _reads_places(task: Task, mode: Mode) -> bool:
     """Tell whether stored rows are found by their ctid, which a right to columns does not cover."""
     by_column = all(part.column is not None and not part.match_nulls for part in task.keys)

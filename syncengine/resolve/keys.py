@@ -176,6 +176,7 @@ def _future_index(table: TableFacts, keys: Sequence[Key]) -> IndexFacts | None:
 
 def _no_arbiter(spec: Spec, table: TableFacts, keys: Sequence[Key]) -> NoArbiterIndex:
     texts = [key.text for key in keys]
+    in_sql = [quote_if_needed(key.column) if key.column is not None else key.text for key in keys]
     predicate = spec.conflict_where.text if spec.conflict_where is not None else None
     location = spec.mark("/conflict_keys")
     if not table.exists:
@@ -184,9 +185,7 @@ def _no_arbiter(spec: Spec, table: TableFacts, keys: Sequence[Key]) -> NoArbiter
     return NoArbiterIndex(
         f"no unique index on {table} covers conflict_keys ({', '.join(texts)})",
         detail=explain_misfit(texts, table.indexes, predicate=predicate),
-        hint=arbiter_hint(
-            table, texts, [quote_if_needed(key.column) if key.column is not None else key.text for key in keys], predicate
-        ),
+        hint=arbiter_hint(table, texts, in_sql, predicate),
         location=location,
     )
 

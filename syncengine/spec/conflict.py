@@ -47,6 +47,8 @@ def _key(draft: Draft, pointer: str, text: str) -> KeySpec:
         expression = draft.parsed(pointer, text, frozenset())
     except SpecError as error:
         if name is None and _SURELY_SQL.search(text):
+            as_name = '"' + text.replace('"', '""') + '"'
+            error.hint = error.hint or f"a column of this name is written as in SQL: {as_name}"
             draft.problems.append(error)
     if name is None and (expression is None or _HYPHENATED.fullmatch(text)):
         name = text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.facts import CsvFormat
-from syncengine.model.task import QualifiedName, Task
+from syncengine.model.task import Loaded, QualifiedName, Task
 from syncengine.sql.clauses import (
     cast,
     expression,
@@ -77,23 +77,35 @@ def create_load(task: Task, relation: QualifiedName) -> Composed:
 
 
 def convert(task: Task, stage: QualifiedName, load: QualifiedName) -> Composed:
-    """Return the statement that computes the loaded columns from the staged fields.
-
-    Values are cast to the type without its modifiers and then assigned: a cast to varchar(3) would cut a text
-    without a word, the assignment refuses it.
-    """
+    """Return the statement that computes the loaded columns from the staged fields."""
     columns = [ident(column.name) for column in task.loaded]
-    values = [
-        cast(expression(column.value), column.base_type)
-        if column.value is not None
-        else Composed([ident("source", column.name)])
-        for column in task.loaded
-    ]
+    values = [_converted(column) for column in task.loaded]
     if keeps_order(task):
         columns.append(ident(row_number(task)))
         values.append(Composed([ident("source", row_number(task))]))
+    return _convert(stage, load, columns, values)
+
+
+def convert_one(column: Loaded, stage: QualifiedName, load: QualifiedName) -> Composed:
+    """Return the statement that computes one of the loaded columns, to learn whether it can be computed."""
+    return _convert(stage, load, [ident(column.name)], [_converted(column)])
+
+
+def _convert(
+    stage: QualifiedName, load: QualifiedName, columns: Sequence[Composable], values: Sequence[Composed]
+) -> Composed:
     text = SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS source")
     return text.format(ident(*load), commas(columns), commas(values), ident(*stage))
+
+
+def _converted(column: Loaded) -> Composed:
+    """Return a column's value, cast to the type without its modifiers.
+
+    It is then assigned: a cast to varchar(3) would cut a text without a word, the assignment refuses it.
+    """
+    if column.value is None:
+        return Composed([ident("source", column.name)])
+    return cast(expression(column.value), column.base_type)
 
 
 def copy_in(relation: QualifiedName, columns: Sequence[str], csv: CsvFormat | None) -> Composed:

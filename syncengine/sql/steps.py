@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Check, Classify, CopyIn, Counter, RunSql, Step, Unit, WriteFile
+from syncengine.model.plan import Check, Classify, CopyIn, Counter, Part, RunSql, Step, Unit, WriteFile
 from syncengine.model.task import QualifiedName, Task
 from syncengine.sql import staging, statements
 
@@ -29,6 +29,20 @@ def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
     create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
     return (create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging"))
+
+
+def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> RunSql:
+    """Return the step that computes the loaded columns from the staged fields."""
+    parts = tuple(
+        Part(
+            column=column.name,
+            sql=text(staging.convert_one(column, stage, load)),
+            location=task.spec.mark(f"/columns/{column.name}"),
+        )
+        for column in task.loaded
+        if column.value is not None
+    )
+    return RunSql(title="compute the columns", sql=text(staging.convert(task, stage, load)), parts=parts)
 
 
 def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter | None = None) -> CopyIn:
@@ -115,11 +129,12 @@ def _key_fields(task: Task) -> tuple[str, ...]:
 def classified(task: Task, *, new: statements.New, update: bool) -> tuple[Step, ...]:
     """Return the steps that put every staged row into its class and count the classes."""
     statement = statements.classify(task, new=new, update=update)
-    order = [part.column for part in task.keys if part.column is not None]
+    # With the classes' shares the server sees whether few or most rows are updated, and joins accordingly.
+    analyzed = [*(part.column for part in task.keys if part.column is not None), statements.op_column(task)]
     return (
         *(_locked(task) if update else ()),
         RunSql(title="classify: join with the target, keep what changes", sql=text(statement)),
-        RunSql(title="analyze the changes", sql=text(staging.analyze(statements.CHANGES, order))),
+        RunSql(title="analyze the changes", sql=text(staging.analyze(statements.CHANGES, analyzed))),
         Classify(title="count the classes", sql=text(statements.count_classes(task))),
     )
 

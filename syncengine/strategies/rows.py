@@ -44,8 +44,7 @@ class Rows:
         )
         fill: list[Step] = [send]
         if task.converts:
-            convert = staging.convert(task, STAGE, LOAD)
-            fill.append(RunSql(title="compute the columns", sql=steps.text(convert)))
+            fill.append(steps.converted(task, STAGE, LOAD))
         unit = Unit(
             name="publish",
             steps=(*steps.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),

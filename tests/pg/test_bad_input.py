@@ -7,7 +7,7 @@ import gzip
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import zstandard
 import syncengine
 from syncengine.errors import SyncError
 from tests.builders import a_spec, untouched
-from tests.servers import Database
+from tests.conftest import GetServer, newest
+from tests.servers import Database, Server
 
 TABLE = """
 CREATE TYPE mood AS ENUM ('calm', 'glad');
@@ -65,11 +66,19 @@ FILES = {
     "no-header": unfit("1,one\n2,two\n", "the source has: 1, one", "`header: false`"),
     "wrong-delimiter": unfit("id;name\n1;one\n", 'is `delimiter: ";"` missing?'),
     "wrong-delimiter-tab": unfit("id\tname\n1\tone\n", "is `delimiter: tab` missing?"),
-    "unknown-field": unfit("id,name,nite\n1,one,x\n", "'nite'", "did you mean 'note'?", "ignore_fields: ['nite']"),
-    "many-unknown-fields": unfit("id,name,a,b,c,d\n1,one,1,2,3,4\n", "4 fields", "a, b, c, d", 'ignore_fields: "*"'),
+    "unknown-field": unfit(
+        "id,name,nite\n1,one,x\n", "'nite'", "did you mean 'note'?", "ignore_fields: ['nite']"
+    ),
+    "many-unknown-fields": unfit(
+        "id,name,a,b,c,d\n1,one,1,2,3,4\n", "4 fields", "a, b, c, d", 'ignore_fields: "*"'
+    ),
     "nothing-matches": unfit("a,b\n1,one\n", "the source has: a, b", "the table has: id, name, qty"),
-    "header-names-one-twice": unreadable("id,name,name\n1,a,b\n", "names name more than once", "skip_lines", line=1),
-    "header-with-an-empty-name": unreadable("id,name,\n1,a,b\n", "field 3 of the header", "skip_lines", line=1),
+    "header-names-one-twice": unreadable(
+        "id,name,name\n1,a,b\n", "names name more than once", "skip_lines", line=1
+    ),
+    "header-with-an-empty-name": unreadable(
+        "id,name,\n1,a,b\n", "field 3 of the header", "skip_lines", line=1
+    ),
     "too-few-fields": bad("id,name,qty\n1,one,1\n2,two\n", "check delimiter", line=3),
     "too-many-fields": bad("id,name\n1,one\n2,two,3\n", "check delimiter", line=3),
     "blank-line": bad("id,name\n1,one\n\n2,two\n", "check delimiter", line=3),
@@ -84,15 +93,21 @@ FILES = {
     ),
     "broken-utf-8": bad("id,name\n1,one\n2,caf\xe9\n".encode("latin-1"), "encoding", "latin-1", line=3),
     "broken-utf-8-in-the-header": bad("id,na\xefme\n1,one\n".encode("latin-1"), "latin-1", line=1),
-    "wrong-encoding-stated": unreadable("id,name\n1,é\n", "not valid ascii", line=2, source={"encoding": "ascii"}),
+    "wrong-encoding-stated": unreadable(
+        "id,name\n1,é\n", "not valid ascii", line=2, source={"encoding": "ascii"}
+    ),
     "nul": bad(b"id,name\n1,one\n2,tw\0o\n", "NUL", line=3),
     "nul-in-the-header": bad(b"id,na\0me\n1,one\n", "NUL", line=1),
     "binary": bad(bytes(range(256)) * 4, "NUL", line=1),
     "compressed-without-saying": unreadable(gzip.compress(b"id,name\n1,one\n"), "compression: gzip"),
     "lone-backslash-dot": bad("id,name\n1,one\n\\.\n3,three\n", line=3),
-    "text-in-a-number": bad("id,name,qty\n1,one,1\n2,two,zwei\n", "column qty", '"zwei"', "mend the value", line=3),
+    "text-in-a-number": bad(
+        "id,name,qty\n1,one,1\n2,two,zwei\n", "column qty", '"zwei"', "mend the value", line=3
+    ),
     "text-in-a-key": bad("id,name\n1,one\nx,two\n", "column id", '"x"', line=3),
-    "number-out-of-range": bad("id,name,qty\n1,one,1\n2,two,123456789\n", "column qty", "precision 6", line=3),
+    "number-out-of-range": bad(
+        "id,name,qty\n1,one,1\n2,two,123456789\n", "column qty", "precision 6", line=3
+    ),
     "integer-out-of-range": bad("id,name\n1,one\n99999999999,two\n", "column id", "out of range", line=3),
     "text-too-long": bad("id,name\n1,one\n2,two and a half\n", "column name", "varying(10)", line=3),
     "no-such-date": bad("id,name,day\n1,one,2024-02-30\n", "column day", "2024-02-30", line=2),
@@ -108,15 +123,32 @@ LARGE = {
 # What only a conflict target can find wrong; the place is that of conflict_keys in the spec.
 KEYS = {
     "null-key": bad("id,name\n1,one\n,two\n", "is NULL", "id must not be NULL", line=None, code="null-keys"),
-    "one-key-twice": bad("id,name\n1,one\n2,b\n2,c\n", '{"id" : 2}', "duplicates: last", line=None, code="duplicate-keys"),
+    "one-key-twice": bad(
+        "id,name\n1,one\n2,b\n2,c\n", '{"id" : 2}', "duplicates: last", line=None, code="duplicate-keys"
+    ),
 }
+
+
+@pytest.fixture(scope="module")
+def target(server: Server) -> Iterator[Database]:
+    """Make one database with the table for all tests that change nothing, on each server version in turn."""
+    with server.database() as database:
+        database.execute(TABLE)
+        yield database
+
+
+@pytest.fixture(scope="module")
+def newtarget(servers: GetServer, pytestconfig: pytest.Config) -> Iterator[Database]:
+    """Make the same, where the version does not matter."""
+    with servers(newest(pytestconfig)).database() as database:
+        database.execute(TABLE)
+        yield database
 
 
 def refused(db: Database, folder: Path, case: Bad, **keys: object) -> SyncError:
     """Run a spec for the case's file, see that nothing is written, and return the error."""
     (folder / "rows.csv").write_bytes(case.data)
     spec = a_spec(folder, {"path": "rows.csv", **case.source}, **keys)
-    db.execute(TABLE)
     with untouched(db), pytest.raises(SyncError) as caught:
         syncengine.run(spec, connection=db.url)
     return caught.value
@@ -136,52 +168,52 @@ def check(error: SyncError, case: Bad) -> None:
 
 
 @pytest.mark.parametrize("case", (FILES | LARGE | KEYS).values(), ids=FILES | LARGE | KEYS)
-def test_bad_file_is_refused_with_its_place(case: Bad, db: Database, tmp_path: Path):
-    error = refused(db, tmp_path, case, conflict_keys=["id"], execution={"method": "staged"})
+def test_bad_file_is_refused_with_its_place(case: Bad, target: Database, tmp_path: Path):
+    error = refused(target, tmp_path, case, conflict_keys=["id"], execution={"method": "staged"})
 
     check(error, case)
 
 
 @pytest.mark.parametrize("case", (FILES | KEYS).values(), ids=FILES | KEYS)
-def test_bad_small_file_is_refused_with_its_place(case: Bad, newdb: Database, tmp_path: Path):
-    error = refused(newdb, tmp_path, case, conflict_keys=["id"], execution={"method": "rows"})
+def test_bad_small_file_is_refused_with_its_place(case: Bad, newtarget: Database, tmp_path: Path):
+    error = refused(newtarget, tmp_path, case, conflict_keys=["id"], execution={"method": "rows"})
 
     check(error, case)
 
 
 @pytest.mark.parametrize("case", (FILES | LARGE).values(), ids=FILES | LARGE)
-def test_copy_into_the_target_refuses_a_bad_file_likewise(case: Bad, newdb: Database, tmp_path: Path):
-    error = refused(newdb, tmp_path, case, mode="insert", execution={"method": "copy"})
+def test_copy_into_the_target_refuses_a_bad_file_likewise(case: Bad, newtarget: Database, tmp_path: Path):
+    error = refused(newtarget, tmp_path, case, mode="insert", execution={"method": "copy"})
 
     check(error, case)
 
 
 @pytest.mark.parametrize("method", ["copy", "staged", "rows"])
-def test_key_that_is_there_already_is_refused_in_mode_insert(method: str, db: Database, tmp_path: Path):
+def test_key_that_is_there_already_is_refused_in_mode_insert(method: str, target: Database, tmp_path: Path):
     case = bad("id,name\n3,three\n2,two\n", code="database-error")
 
-    error = refused(db, tmp_path, case, mode="insert", execution={"method": method})
+    error = refused(target, tmp_path, case, mode="insert", execution={"method": method})
 
     assert error.sqlstate == "23505"
     assert "Key (id)=(2) already exists" in str(error)
     assert "conflict_keys" in str(error.hint)
 
 
-def test_null_in_a_not_null_column_is_refused(db: Database, tmp_path: Path):
-    error = refused(db, tmp_path, bad("id,name\n3,\n"), conflict_keys=["id"])
+def test_null_in_a_not_null_column_is_refused(target: Database, tmp_path: Path):
+    error = refused(target, tmp_path, bad("id,name\n3,\n"), conflict_keys=["id"])
 
     assert error.code == "bad-row"
     assert 'null value in column "name"' in error.message
     assert "mend the source" in str(error.hint)
 
 
-def test_row_99_999_of_100_000_is_found_quickly(db: Database, tmp_path: Path):
+def test_row_99_999_of_100_000_is_found_quickly(target: Database, tmp_path: Path):
     lines = [f"{number},name {number % 100},1" for number in range(1, 100_001)]
     lines[99_998] = "99999,name,ninety"
     case = bad("\n".join(["id,name,qty", *lines, ""]), "column qty", '"ninety"', line=100_000)
     started = time.monotonic()
 
-    error = refused(db, tmp_path, case, conflict_keys=["id"])
+    error = refused(target, tmp_path, case, conflict_keys=["id"])
 
     check(error, case)
     assert time.monotonic() - started < 5
@@ -205,7 +237,9 @@ WORKING = {
 
 @pytest.mark.parametrize("method", ["staged", "rows"])
 @pytest.mark.parametrize(("data", "rows"), WORKING.values(), ids=WORKING)
-def test_odd_file_is_read(data: bytes, rows: list[tuple[object, ...]], method: str, db: Database, tmp_path: Path):
+def test_odd_file_is_read(
+    data: bytes, rows: list[tuple[object, ...]], method: str, db: Database, tmp_path: Path
+):
     (tmp_path / "rows.csv").write_bytes(data)
     db.execute(TABLE)
 
@@ -280,14 +314,13 @@ def test_packed_file_is_read(extension: str, newdb: Database, tmp_path: Path):
 
 
 @pytest.mark.parametrize("extension", PACKED)
-def test_packed_file_that_is_cut_off_is_refused(extension: str, newdb: Database, tmp_path: Path):
+def test_packed_file_that_is_cut_off_is_refused(extension: str, newtarget: Database, tmp_path: Path):
     whole = PACKED[extension](ROWS.encode())
     (tmp_path / f"rows.csv.{extension}").write_bytes(whole[: len(whole) // 2])
-    newdb.execute(TABLE)
     spec = a_spec(tmp_path, f"rows.csv.{extension}", conflict_keys=["id"])
 
-    with untouched(newdb), pytest.raises(SyncError, match=r"rows\.csv\.") as caught:
-        syncengine.run(spec, connection=newdb.url)
+    with untouched(newtarget), pytest.raises(SyncError, match=r"rows\.csv\.") as caught:
+        syncengine.run(spec, connection=newtarget.url)
 
     assert caught.value.code == "source-unreadable"
     assert caught.value.exit_code == 1
@@ -303,14 +336,13 @@ def test_files_of_a_glob_may_have_their_columns_in_any_order(db: Database, tmp_p
     assert db.execute("SELECT id, name FROM t WHERE id > 2 ORDER BY id") == [(3, "a"), (4, "b")]
 
 
-def test_error_in_a_glob_names_the_file(db: Database, tmp_path: Path):
+def test_error_in_a_glob_names_the_file(target: Database, tmp_path: Path):
     (tmp_path / "a.csv").write_text("id,name\n3,a\n")
     (tmp_path / "b.csv").write_text("name,id\nb,4\nc,five\n")
-    db.execute(TABLE)
     spec = a_spec(tmp_path, "*.csv", conflict_keys=["id"])
 
-    with untouched(db), pytest.raises(SyncError) as caught:
-        syncengine.run(spec, connection=db.url)
+    with untouched(target), pytest.raises(SyncError) as caught:
+        syncengine.run(spec, connection=target.url)
 
     assert str(caught.value.location) == "b.csv:3"
 
@@ -345,26 +377,33 @@ def files_that_differ(folder: Path) -> None:
 PATHS: dict[str, tuple[str, Callable[[Path], None], tuple[str, ...]]] = {
     "no-such-file": ("rows.csv", lambda folder: None, ("no such file: rows.csv",)),
     "similar-file": ("rows.csv", a_similar_file, ("no such file: rows.csv", "did you mean row.csv?")),
-    "no-such-folder": ("data/rows.csv", lambda folder: None, ("no such file: data/rows.csv", "there is no folder")),
+    "no-such-folder": (
+        "data/rows.csv",
+        lambda folder: None,
+        ("no such file: data/rows.csv", "there is no folder"),
+    ),
     "folder": ("rows.csv", a_folder, ("rows.csv is a folder, not a file", "*.csv")),
     "pipe": ("rows.csv", a_pipe, ("a pipe or a device", "standard input")),
     "closed-file": ("rows.csv", a_closed_file, ("Permission denied",)),
     "dangling-link": ("rows.csv", a_dangling_link, ("no such file: rows.csv",)),
     "glob-without-match": ("*.csv", lambda folder: None, ("no file matches *.csv",)),
-    "files-that-differ": ("*.csv", files_that_differ, ("b.csv has other fields than a.csv", "lacks name; it adds qty")),
+    "files-that-differ": (
+        "*.csv",
+        files_that_differ,
+        ("b.csv has other fields than a.csv", "lacks name; it adds qty"),
+    ),
 }
 
 
 @pytest.mark.parametrize(("path", "make", "says"), PATHS.values(), ids=PATHS)
 def test_path_without_a_readable_file_is_refused(
-    path: str, make: Callable[[Path], None], says: tuple[str, ...], newdb: Database, tmp_path: Path
+    path: str, make: Callable[[Path], None], says: tuple[str, ...], newtarget: Database, tmp_path: Path
 ):
     make(tmp_path)
-    newdb.execute(TABLE)
     spec = a_spec(tmp_path, path, conflict_keys=["id"])
 
-    with untouched(newdb), pytest.raises(SyncError) as caught:
-        syncengine.run(spec, connection=newdb.url)
+    with untouched(newtarget), pytest.raises(SyncError) as caught:
+        syncengine.run(spec, connection=newtarget.url)
 
     assert caught.value.code == "source-unreadable"
     assert caught.value.exit_code == 1

@@ -1,4 +1,4 @@
-"""Bad records: JSON Lines, rows in the spec and rows from Python are refused with their place, and nothing is written."""
+"""Bad records of JSON Lines, of the spec and from Python are refused with their place; nothing is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import syncengine
 from syncengine.errors import SyncError
 from tests.builders import a_spec, untouched
-from tests.servers import Database
+from tests.servers import Database, Server
 
 TABLE = """
 CREATE TABLE t (id int PRIMARY KEY, name varchar(10) NOT NULL, qty numeric(6,2), doc jsonb, tags text[]);
@@ -41,20 +41,32 @@ LINES = {
     "broken-utf-8": (b'{"id": 3, "name": "\xff"}\n', "UTF-8"),
     "two-objects-in-a-line": ('{"id": 3, "name": "c"} {"id": 4, "name": "d"}\n', "not valid JSON"),
     "object-over-several-lines": ('{"id": 3,\n"name": "c"}\n', "not valid JSON"),
-    "deep-nesting": ('{"id": 3, "name": "c", "doc": ' + "[" * 100_000 + "]" * 100_000 + "}\n", "nested too deeply"),
+    "deep-nesting": (
+        '{"id": 3, "name": "c", "doc": ' + "[" * 100_000 + "]" * 100_000 + "}\n",
+        "nested too deeply",
+    ),
 }
+
+
+@pytest.fixture(scope="module")
+def target(server: Server) -> Iterator[Database]:
+    """Make one database with the table for all tests that change nothing, on each server version in turn."""
+    with server.database() as database:
+        database.execute(TABLE)
+        yield database
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("line", "says"), LINES.values(), ids=LINES)
-def test_bad_line_of_json_is_refused(line: str | bytes, says: str, method: str, db: Database, tmp_path: Path):
+def test_bad_line_of_json_is_refused(
+    line: str | bytes, says: str, method: str, target: Database, tmp_path: Path
+):
     data = line.encode() if isinstance(line, str) else line
     (tmp_path / "rows.jsonl").write_bytes(GOOD.encode() + data + b'{"id": 9, "name": "nine"}\n')
-    db.execute(TABLE)
     spec = a_spec(tmp_path, "rows.jsonl", conflict_keys=["id"], execution={"method": method})
 
-    with untouched(db), pytest.raises(SyncError) as caught:
-        syncengine.run(spec, connection=db.url)
+    with untouched(target), pytest.raises(SyncError) as caught:
+        syncengine.run(spec, connection=target.url)
 
     assert caught.value.code == "bad-row"
     assert says in str(caught.value)
@@ -176,14 +188,13 @@ def test_bad_row_from_python_is_refused(name: str, newdb: Database):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("count", [0, 10, 5000])
-def test_generator_that_raises_leaves_the_target_alone(count: int, method: str, db: Database):
+def test_generator_that_raises_leaves_the_target_alone(count: int, method: str, target: Database):
     def rows() -> Iterator[dict[str, object]]:
         yield from good_rows(count)
         raise ValueError("the sensor is off")
 
-    db.execute(TABLE)
-    with untouched(db), pytest.raises(SyncError, match="the sensor is off") as caught:
-        syncengine.run(SPEC, source=rows(), connection=db.url)
+    with untouched(target), pytest.raises(SyncError, match="the sensor is off") as caught:
+        syncengine.run(SPEC, source=rows(), connection=target.url)
 
     assert caught.value.code == "source-unreadable"
     assert f"after row {count}" in caught.value.message

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote, urlsplit
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -14,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 import syncengine
 from syncengine.errors import SyncError
 from tests.builders import a_spec, untouched
-from tests.servers import Database, Server
+from tests.servers import Database
 
 ROWS = "id,name\n1,uno\n2,two\n3,three\n"
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, name text NOT NULL); INSERT INTO t VALUES (1, 'one'), (2, 'two')"
@@ -50,7 +48,10 @@ UNFIT: dict[str, tuple[str, dict[str, object], str, tuple[str, ...]]] = {
         "CREATE TABLE t (id int, name text); CREATE INDEX ON t (id)",
         {},
         "no-arbiter-index",
-        ("no unique index on public.t covers conflict_keys (id)", "CREATE UNIQUE INDEX CONCURRENTLY ON public.t (id);"),
+        (
+            "no unique index on public.t covers conflict_keys (id)",
+            "CREATE UNIQUE INDEX CONCURRENTLY ON public.t (id);",
+        ),
     ),
     "index-over-more": (
         "CREATE TABLE t (id int, name text, UNIQUE (id, name))",
@@ -82,7 +83,12 @@ UNFIT: dict[str, tuple[str, dict[str, object], str, tuple[str, ...]]] = {
         "no-arbiter-index",
         ("'t_pkex'", "did you mean 't_pkey'?"),
     ),
-    "no-such-key": (TABLE, {"conflict_keys": ["ide"]}, "invalid-spec", ("no column 'ide'", "did you mean 'id'?")),
+    "no-such-key": (
+        TABLE,
+        {"conflict_keys": ["ide"]},
+        "invalid-spec",
+        ("no column 'ide'", "did you mean 'id'?"),
+    ),
     "key-not-loaded": (
         "CREATE TABLE t (id int, name text, code text UNIQUE)",
         {"conflict_keys": ["code"]},
@@ -133,8 +139,18 @@ UNFIT: dict[str, tuple[str, dict[str, object], str, tuple[str, ...]]] = {
         ("public.t is a materialized view",),
     ),
     "sequence": ("CREATE SEQUENCE t", {}, "target-unfit", ("public.t is a sequence",)),
-    "index": (f"{TABLE}; CREATE INDEX i ON t (name)", {"target": "public.i"}, "target-unfit", ("public.i is an index",)),
-    "composite-type": ("CREATE TYPE t AS (id int, name text)", {}, "target-unfit", ("public.t is a composite type",)),
+    "index": (
+        f"{TABLE}; CREATE INDEX i ON t (name)",
+        {"target": "public.i"},
+        "target-unfit",
+        ("public.i is an index",),
+    ),
+    "composite-type": (
+        "CREATE TYPE t AS (id int, name text)",
+        {},
+        "target-unfit",
+        ("public.t is a composite type",),
+    ),
     "rewrite-rule": (
         f"{TABLE}; CREATE RULE quiet AS ON INSERT TO t DO INSTEAD NOTHING",
         {},
@@ -153,8 +169,18 @@ UNFIT: dict[str, tuple[str, dict[str, object], str, tuple[str, ...]]] = {
         "invalid-spec",
         ("the source has no field 'nmae'", "did you mean 'name'?"),
     ),
-    "guard-of-another-type": (TABLE, {"where": "target.name > 5"}, "invalid-spec", ("text", "target.name > 5")),
-    "guard-that-is-no-boolean": (TABLE, {"where": "excluded.id + 1"}, "invalid-spec", ("boolean", "excluded.id + 1")),
+    "guard-of-another-type": (
+        TABLE,
+        {"where": "target.name > 5"},
+        "invalid-spec",
+        ("text", "target.name > 5"),
+    ),
+    "guard-that-is-no-boolean": (
+        TABLE,
+        {"where": "excluded.id + 1"},
+        "invalid-spec",
+        ("boolean", "excluded.id + 1"),
+    ),
     "guard-of-an-unknown-column": (
         TABLE,
         {"where": "target.nam = 'x'"},
@@ -256,7 +282,8 @@ DATA: dict[str, tuple[str, dict[str, object], str, str]] = {
         'null value in column "at"',
     ),
     "domain": (
-        "CREATE DOMAIN small AS int CONSTRAINT is_small CHECK (VALUE < 3); CREATE TABLE t (id small PRIMARY KEY, name text)",
+        "CREATE DOMAIN small AS int CONSTRAINT is_small CHECK (VALUE < 3);"
+        "CREATE TABLE t (id small PRIMARY KEY, name text)",
         {},
         "bad-row",
         '"is_small"',
@@ -430,7 +457,9 @@ def guest(newdb: Database) -> Iterator[str]:
     """Make a role that may do nothing here but log in."""
     name = f"guest_{newdb.name}"
     newdb.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
-    newdb.execute(f"REVOKE ALL ON DATABASE {newdb.name} FROM public; GRANT CONNECT ON DATABASE {newdb.name} TO {name}")
+    newdb.execute(
+        f"REVOKE ALL ON DATABASE {newdb.name} FROM public; GRANT CONNECT ON DATABASE {newdb.name} TO {name}"
+    )
     newdb.execute(f"GRANT TEMPORARY ON DATABASE {newdb.name} TO {name}")
     yield name
     newdb.execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
@@ -446,8 +475,16 @@ LACKING: dict[str, tuple[str, dict[str, object], str]] = {
     "select": ("GRANT INSERT, UPDATE ON t TO {guest}", {}, "GRANT SELECT"),
     "insert": ("GRANT SELECT, UPDATE ON t TO {guest}", {}, "GRANT INSERT"),
     "update": ("GRANT SELECT, INSERT ON t TO {guest}", {}, "GRANT UPDATE (name) ON public.t"),
-    "one-column": ("GRANT SELECT, INSERT, UPDATE (id) ON t TO {guest}", {}, "GRANT UPDATE (name) ON public.t"),
-    "schema": (f"{ALL}; REVOKE ALL ON SCHEMA public FROM public", {}, "GRANT USAGE ON SCHEMA public TO {guest};"),
+    "one-column": (
+        "GRANT SELECT, INSERT, UPDATE (id) ON t TO {guest}",
+        {},
+        "GRANT UPDATE (name) ON public.t",
+    ),
+    "schema": (
+        f"{ALL}; REVOKE ALL ON SCHEMA public FROM public",
+        {},
+        "GRANT USAGE ON SCHEMA public TO {guest};",
+    ),
     "create": (
         "SELECT",
         {"target": {"table": "public.new", "create": True}},
@@ -523,12 +560,6 @@ def test_row_level_security_that_applies_is_refused(newdb: Database, guest: str,
 
 
 # Servers.
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -90,7 +90,7 @@ def test_columns_are_renamed_computed_and_typed_alike_from_every_source(db: Data
 
 def test_a_field_may_fill_two_columns_and_an_expression(db: Database, load: Load):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, a text, b varchar(3), c int)")
-    columns = {"a": "v", "b": "v", "c": {"expression": "length(source.v) + source.id::int"}}
+    columns = {"a": "v", "b": "v", "c": {"expression": "char_length(source.v) + source.id::int"}}
 
     report = load([{"id": "1", "v": "xyz"}], columns=columns, conflict_keys=["id"])
 
@@ -167,7 +167,7 @@ def test_an_expression_may_name_a_long_field_whole(db: Database):
         pytest.param("varchar(3)", {"expression": "source.v || 'x'"}, id="expression-into-varchar"),
         pytest.param("char(3)", {"expression": "source.v || 'x'"}, id="expression-into-char"),
         pytest.param("varchar(3)[]", {"expression": "ARRAY[source.v || 'x']"}, id="expression-into-array"),
-        pytest.param("bit(3)", {"expression": "('1' || '0101')"}, id="expression-into-bit"),
+        pytest.param("bit(3)", {"expression": "translate(source.v, 'abcd', '0101')"}, id="expression-into-bit"),
         pytest.param("varchar(3)", {"field": "v", "type": "text"}, id="field-read-as-text"),
         pytest.param("text", {"field": "v", "type": "varchar(2)"}, id="read-as-narrower"),
         pytest.param("varchar(2)", "v", id="field"),
@@ -241,13 +241,13 @@ def test_an_ignored_field_may_hold_anything(db: Database, load: Load):
 
 def test_unknown_names_are_all_named_at_once(db: Database, load: Load):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, name text)")
-    columns = {"nmae": "id", "name": "frist", "id": {"expression": "source.idd::int"}}
+    columns = {"nmae": "id", "naem": "first", "id": {"expression": "source.idd::int"}}
 
     with pytest.raises(syncengine.SpecErrors) as failure:
         load([{"id": "1", "first": "a"}], columns=columns, conflict_keys=["id"])
 
     text = str(failure.value)
-    for part in ("did you mean 'name'", "did you mean 'first'", "no field 'idd'"):
+    for part in ("no column 'nmae'", "no column 'naem'", "did you mean 'name'", "no field 'idd'"):
         assert part in text
     assert failure.value.exit_code == 3
 
@@ -258,7 +258,7 @@ def test_unknown_names_are_all_named_at_once(db: Database, load: Load):
         pytest.param("target.v", "source", id="target"),
         pytest.param("excluded.v", "source", id="excluded"),
         pytest.param("v", "source.v", id="unqualified"),
-        pytest.param("length(source.v", "syntax", id="syntax"),
+        pytest.param("lower(source.v", "syntax", id="syntax"),
         pytest.param("source.v + 1", "operator", id="no-operator"),
         pytest.param("pg_sleep(1)", "pg_sleep", id="function"),
         pytest.param("(SELECT 1)", "", id="subquery"),
@@ -279,8 +279,7 @@ def test_an_expression_that_cannot_be_is_refused_before_a_row_is_read(db: Databa
     ("columns", "says"),
     [
         pytest.param({"n": {"expression": "source.v::int"}}, "zwei", id="cast"),
-        pytest.param({"n": {"expression": "10 / length(source.v)"}}, "division by zero", id="division"),
-        pytest.param({"n": {"field": "v", "type": "int"}}, "zwei", id="type"),
+        pytest.param({"n": {"expression": "10 / char_length(source.v)"}}, "division by zero", id="division"),
     ],
 )
 def test_an_expression_that_fails_on_a_value_names_its_column(db: Database, columns: Any, says: str, method: str):
@@ -291,7 +290,7 @@ def test_an_expression_that_fails_on_a_value_names_its_column(db: Database, colu
 
     assert error.code == "bad-row"
     assert says in str(error)
-    assert "column n" in str(error)
+    assert (error.message.startswith("column n: "), str(error.location)) == (True, "<spec>/columns/n")
 
 
 # JSON, arrays and other structured values.
@@ -345,14 +344,6 @@ def test_lists_fill_arrays_and_mappings_fill_text(db: Database, kind: str):
         (1, [1, None, 3], ["a", 'b "c"', "", "NULL", "x,y", "\\", None], [[1, 2], [3, 4]], '{"a": [1]}'),
         (2, [], ["p", "q"], None, '[1, "x"]'),
     ]
-
-
-def test_arrays_of_json_hold_json_values(db: Database):
-    db.execute("CREATE TABLE t (id int PRIMARY KEY, docs jsonb[])")
-
-    sync(db, None, source=as_jsonl([{"id": 1, "docs": [{"a": 1}, "x", None, [1], 5]}]), conflict_keys=["id"])
-
-    assert db.one("SELECT docs::text FROM t") == '{"{\\"a\\": 1}","\\"x\\"",NULL,[1],5}'
 
 
 def test_expressions_see_json_as_text(db: Database):

@@ -330,7 +330,7 @@ def test_the_servers_detail_and_hint_are_kept(db: Database) -> None:
 
     assert (wrapped.message, wrapped.detail, wrapped.hint) == (
         "no",
-        "because; while trying; SQLSTATE 23505",
+        "because; PL/pgSQL function inline_code_block line 1 at RAISE; while trying; SQLSTATE 23505",
         "do so",
     )
 
@@ -339,7 +339,7 @@ def test_common_errors_without_a_hint_get_one(db: Database) -> None:
     wrapped = wrap(raised_by(db, *TABLES, "INSERT INTO t VALUES (1)"), doing="")
 
     assert wrapped.detail == "Key (a)=(1) already exists; SQLSTATE 23505"
-    assert wrapped.hint == "mode ignore or upsert with conflict_keys takes rows whose keys are already there"
+    assert wrapped.hint == "mode upsert or ignore with these columns as conflict_keys takes rows that are there already"
 
 
 @pytest.mark.parametrize(

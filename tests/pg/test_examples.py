@@ -68,7 +68,9 @@ def test_written_prices_come_out_as_a_file(examples: Path, newdb: Database):
     (report,) = run(examples / "price-update", newdb)
 
     assert books(report) == (4, 0, 2, 1, 1)
-    assert sorted((examples / "price-update" / "out" / "written.csv").read_text(encoding="utf-8").splitlines()) == [
+    assert sorted(
+        (examples / "price-update" / "out" / "written.csv").read_text(encoding="utf-8").splitlines()
+    ) == [
         "TEA-BLACK,6.80,update",
         "TEA-GREEN,8.20,update",
         "article_no,price,_op",

@@ -75,8 +75,16 @@ def expected_again(folder: Path) -> str:
 
 def returned(folder: Path) -> list[str]:
     """Return the lines of the file of returned rows, if there is one; their order is not promised."""
-    return [line for file in folder.glob("out/*") for line in sorted(file.read_text(encoding="utf-8").splitlines())]
+    return [
+        line
+        for file in folder.glob("out/*")
+        for line in sorted(file.read_text(encoding="utf-8").splitlines())
+    ]
 
 
 def returned_as_expected(folder: Path) -> list[str]:
-    return [line for file in folder.glob("returned.*") for line in sorted(file.read_text(encoding="utf-8").splitlines())]
+    return [
+        line
+        for file in folder.glob("returned.*")
+        for line in sorted(file.read_text(encoding="utf-8").splitlines())
+    ]

@@ -347,16 +347,17 @@ def test_names_of_fields_that_are_no_names_in_sql_are_cut_to_63_bytes_and_kept_a
     assert [item.column.column for item in task.stage] == ["ä" * 31, "ä" * 30 + "_2"]
 
 
-def test_a_table_to_be_created_takes_every_field():
+def test_a_table_to_be_created_takes_every_field_in_order_and_then_what_is_computed():
     missing = a_table(exists=False, privileges=frozenset({"CREATE"}))
-    spec = f"{INSERT}target: {{table: shop.orders, create: true}}\ncolumns: {{qty: {{field: Qty, type: 'numeric(6,2)'}}}}"
-
+    spec = """
+target: {table: shop.orders, create: true}
+mode: insert
+columns: {day: {expression: now(), type: date}, qty: {field: Qty, type: "numeric(6,2)"}}
+"""
     task = a_task(spec, missing, a_source("id", "Qty"))
 
-    assert [(column.name, column.type) for column in task.table.columns] == [
-        ("qty", "numeric(6, 2)"),
-        ("id", "text"),
-    ]
+    columns = [(column.name, column.type) for column in task.table.columns]
+    assert columns == [("id", "text"), ("qty", "numeric(6, 2)"), ("day", "date")]
     assert task.infers
 
 

@@ -201,6 +201,14 @@ def test_rows_that_are_found_by_their_place_need_the_right_to_the_whole_table():
     assert (error.detail, error.hint) == (None, "GRANT SELECT ON shop.orders TO loader;")
 
 
+def test_rows_of_a_view_can_not_be_found_by_their_place():
+    (error,) = complaints(
+        "conflict_keys: [lower(name)]", view(indexes=()), infer_arbiter=lambda keys: BY_ID[0]
+    )
+
+    assert error.message == "shop.orders is a view, whose rows are found by plain key columns only"
+
+
 def test_every_obstacle_is_told_at_once():
     table = orders(rules=("r",), row_security=True, privileges=frozenset())
 
