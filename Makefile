@@ -28,7 +28,7 @@ demo: $(VENV)/.installed
 	@sh examples/quickstart/demo.sh $(BIN)/syncengine
 
 test: $(VENV)/.installed-dev
-	@$(if $(findstring $(comma),$(PG)),,echo 'note: PostgreSQL $(OLDEST) is not installed here, so only $(PG) is tested')
+	@$(if $(findstring $(comma),$(PG)),,echo 'note: only PostgreSQL $(PG) is tested; with $(OLDEST) installed that is as well')
 	$(TESTED) -m 'not slow' --cov --cov-report=
 	@printf 'lines and branches covered: %s %%\n' "$$($(BIN)/python -m coverage report --format=total)"
 
@@ -64,6 +64,6 @@ $(BIN)/python:
 	echo 'no Python >= 3.11 found; name one: make PYTHON=/path/to/python3' >&2; exit 1
 
 clean:
-	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ci/venv build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncengine.errors import OptionError, SpecErrors, SyncError
+from syncengine.errors import OptionError, SpecError, SpecErrors, SyncError
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan
@@ -30,6 +30,7 @@ def _silent(name: str, place: str, note: str | None) -> None:
     """Let the choice of a database go by."""
 
 
+STDIN = "-"
 SpecLike = str | os.PathLike[str] | Mapping[str, object] | Spec
 # Told of each database that is used: how it was chosen, where it is, and what else there is to know.
 Announce = Callable[[str, str, str | None], None]
@@ -65,13 +66,25 @@ def load(
             problems += error.each()
         else:
             found += [Job(spec=spec, project=project) for spec in specs]
+    problems += _surplus_readers(paths, found)
     if problems:
         raise SpecErrors(problems)
     return tuple(found)
 
 
+def _surplus_readers(paths: Sequence[str | os.PathLike[str]], jobs: Sequence[Job]) -> list[SyncError]:
+    """Return a problem for each source that is standard input after something else has read it."""
+    readers = [job.spec for job in jobs if job.spec.source.options.get("path") == STDIN]
+    if STDIN in map(str, paths):
+        first, surplus = "the specs themselves come", readers
+    else:
+        first, surplus = f"the source of {readers[0].name} comes" if readers else "", readers[1:]
+    message = f"standard input can be read once, and {first} from there"
+    return [SpecError(message, hint="name a file", location=spec.mark("/source")) for spec in surplus]
+
+
 def _start(path: Path) -> Path:
-    if str(path) == "-":
+    if str(path) == STDIN:
         return Path.cwd()
     return path if path.is_dir() else path.parent
 

@@ -75,6 +75,7 @@ _HINTS = {
     "55P03": "another session holds a lock (see pg_locks): wait for it, or raise execution.lock_timeout",
     "57014": "raise execution.statement_timeout, or the server's, if it was not cancelled by hand",
 }
+_LOST = "run it again when the server is there; nothing of the unfinished transaction stays"
 
 
 def connect(url: str, *, application_name: str = "syncengine") -> psycopg.Connection:
@@ -119,15 +120,14 @@ def describe(url: str) -> str:
 def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     """Return the error of ours that a driver's error amounts to, by SQLSTATE; `doing` is what went on."""
     state = error.sqlstate
-    message = _short(error.diag.message_primary or str(error).strip() or type(error).__name__)
+    kind = _class_of(error, state)
+    message = _short(error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__)
     given = _short((error.diag.message_detail or "").rstrip("."))
     inside = re.search(r"^(?:PL/pgSQL|SQL) function .*$", error.diag.context or "", re.MULTILINE)
     parts = (given, inside and _short(inside[0]), doing and f"while {doing}", state and f"SQLSTATE {state}")
     detail = "; ".join(part for part in parts if part)
-    hint = error.diag.message_hint or _HINTS.get(state or "")
-    wrapped = _class_of(error, state)(
-        redact(message), detail=redact(detail) or None, hint=hint and redact(hint)
-    )
+    hint = error.diag.message_hint or _HINTS.get(state or "", _LOST if kind is ConnectionFailed else None)
+    wrapped = kind(redact(message), detail=redact(detail) or None, hint=hint and redact(hint))
     wrapped.sqlstate = state
     return wrapped
 

@@ -25,6 +25,7 @@ def configure(*, form: str, level: str) -> structlog.typing.FilteringBoundLogger
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _redacted,
+            *((_without_nothing,) if form == "console" else ()),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -37,6 +38,11 @@ def _redacted(logger: object, method: str, event: structlog.typing.EventDict) ->
     from syncengine.redact import redact
 
     return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _without_nothing(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Leave out what is not known, for people."""
+    return {key: value for key, value in event.items() if value not in (None, "")}
 
 
 def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps: str = "info") -> ev.Emit:

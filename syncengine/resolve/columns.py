@@ -196,9 +196,15 @@ def _complain_of_header(work: _Mapping, names: Sequence[str]) -> None:
 
 
 def _complain_of_field(work: _Mapping, name: str) -> None:
+    leave_out = f"leave it out with `ignore_fields: [{name!r}]`"
+    own = _column(work, name)
+    if own is not None:
+        message = f"field {name!r} of the source is not loaded: column {own.name} is filled from something else"
+        work.complain("/source", message, leave_out)
+        return
     columns = [column.name for column in work.table.columns if column.name not in work.mapped]
     message = f"field {name!r} of the source matches no column of {work.table}"
-    rename = f"name its column under `columns`, or leave it out with `ignore_fields: [{name!r}]`"
+    rename = f"name its column under `columns`, or {leave_out}"
     close = nearest(name, columns)
     detail = None if close else f"columns without a field: {shortened(columns)}" if columns else None
     work.complain("/source", message, f"did you mean {close!r}? Else {rename}" if close else rename, detail)

@@ -9,7 +9,9 @@ from psycopg.sql import SQL, Identifier
 
 from tests.servers import Database, Server
 
-_SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+_SCHEMAS = (
+    "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+)
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,14 @@ def test_columns_are_renamed_computed_and_typed_alike_from_every_source(db: Data
         "loaded_at": {"expression": "now()"},
     }
     rows = [
-        {"E-Mail": "a@x", "first": "ada", "Last": "Lovelace", "Amount": "1.255", "day": "29.02.2024", "more": "x"},
+        {
+            "E-Mail": "a@x",
+            "first": "ada",
+            "Last": "Lovelace",
+            "Amount": "1.255",
+            "day": "29.02.2024",
+            "more": "x",
+        },
         {"E-Mail": "b@x", "first": None, "Last": "Boole", "Amount": None, "day": None, "more": "y"},
     ]
 
@@ -82,7 +89,9 @@ def test_columns_are_renamed_computed_and_typed_alike_from_every_source(db: Data
 
     assert (counts(first), counts(second)) == ({"inserted": 2}, {"unchanged": 2})
     assert places(db) == before
-    assert db.execute("SELECT email, full_name, initial, amount::text, day::text, raw, loaded_at > '2024-01-01' FROM t ORDER BY 1") == [
+    assert db.execute(
+        "SELECT email, full_name, initial, amount::text, day::text, raw, loaded_at > '2024-01-01' FROM t ORDER BY 1"
+    ) == [
         ("a@x", "ada Lovelace", "A", "1.26", "2024-02-29", "1.255", True),
         ("b@x", None, None, None, None, None, True),
     ]
@@ -101,8 +110,11 @@ def test_a_field_may_fill_two_columns_and_an_expression(db: Database, load: Load
 def test_a_field_used_by_expressions_alone_needs_no_column(db: Database, load: Load):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
 
-    load([{"id": "1", "first": "a", "last": "b"}], columns={"v": {"expression": "concat_ws('-', source.first, source.last)"}},
-         conflict_keys=["id"])
+    load(
+        [{"id": "1", "first": "a", "last": "b"}],
+        columns={"v": {"expression": "concat_ws('-', source.first, source.last)"}},
+        conflict_keys=["id"],
+    )
 
     assert db.execute("SELECT * FROM t") == [(1, "a-b")]
 
@@ -110,29 +122,53 @@ def test_a_field_used_by_expressions_alone_needs_no_column(db: Database, load: L
 def test_a_column_may_be_computed_under_the_name_of_its_field(db: Database, load: Load):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
 
-    load([{"id": "1", "v": "  a "}], columns={"v": {"expression": "nullif(trim(source.v), '')"}}, conflict_keys=["id"])
+    load(
+        [{"id": "1", "v": "  a "}],
+        columns={"v": {"expression": "nullif(trim(source.v), '')"}},
+        conflict_keys=["id"],
+    )
 
     assert db.execute("SELECT * FROM t") == [(1, "a")]
 
 
 def test_a_constant_needs_no_field(db: Database, load: Load):
-    db.execute("CREATE TABLE t (id int PRIMARY KEY, origin text, n int, yes boolean, nothing text DEFAULT 'x')")
-    columns = {"origin": {"expression": "'crm'"}, "n": {"expression": 5}, "yes": {"expression": True}, "nothing": {"expression": "NULL"}}
+    db.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, origin text, n int, yes boolean, nothing text DEFAULT 'x')"
+    )
+    columns = {
+        "origin": {"expression": "'crm'"},
+        "n": {"expression": 5},
+        "yes": {"expression": True},
+        "nothing": {"expression": "NULL"},
+    }
 
     load([{"id": "1"}], columns=columns, conflict_keys=["id"])
 
     assert db.execute("SELECT * FROM t") == [(1, "crm", 5, True, None)]
 
 
-ODD = {"E-Mail": 'source."E-Mail"', "two words": 'source."two words"', 'say "hi"': 'source."say ""hi"""', "ä%": 'source."ä%"',
-       "CamelCase": "source.camelcase", "select": 'source."select"', "_rn": "source._rn", "ctid": "source.ctid"}
+ODD = {
+    "E-Mail": 'source."E-Mail"',
+    "two words": 'source."two words"',
+    'say "hi"': 'source."say ""hi"""',
+    "ä%": 'source."ä%"',
+    "CamelCase": "source.camelcase",
+    "select": 'source."select"',
+    "_rn": "source._rn",
+    "ctid": "source.ctid",
+}
 
 
 def test_odd_field_names_are_written_as_in_sql(db: Database, load: Load):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
     row = {"id": "1", **{name: str(number) for number, name in enumerate(ODD)}}
 
-    report = load([row, row], columns={"v": {"expression": " || ".join(ODD.values())}}, conflict_keys=["id"], duplicates="last")
+    report = load(
+        [row, row],
+        columns={"v": {"expression": " || ".join(ODD.values())}},
+        conflict_keys=["id"],
+        duplicates="last",
+    )
 
     assert counts(report) == {"inserted": 1, "duplicates": 1}
     assert db.one("SELECT v FROM t") == "01234567"
@@ -145,8 +181,14 @@ def test_fields_longer_than_a_name_may_be(db: Database, method: str):
     columns = {"a": one, "b": two, "c": {"expression": "source.ä || 'c'"}}
     long = "ä" * 40
 
-    sync(db, [{"id": 1, one: "a", two: "b", "ä": "y", long: "z"}], columns=columns, conflict_keys=["id"], ignore_fields=[long],
-         execution={"method": method})
+    sync(
+        db,
+        [{"id": 1, one: "a", two: "b", "ä": "y", long: "z"}],
+        columns=columns,
+        conflict_keys=["id"],
+        ignore_fields=[long],
+        execution={"method": method},
+    )
 
     assert db.execute("SELECT * FROM t") == [(1, "a", "b", "yc")]
 
@@ -155,7 +197,12 @@ def test_an_expression_may_name_a_long_field_whole(db: Database):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
     name = "Wie alt sind Sie, und wie lange wohnen Sie schon in dieser Stadt am Fluss?"
 
-    sync(db, [{"id": 1, name: "a"}], columns={"v": {"expression": f'source."{name}" || source."{name[:63]}"'}}, conflict_keys=["id"])
+    sync(
+        db,
+        [{"id": 1, name: "a"}],
+        columns={"v": {"expression": f'source."{name}" || source."{name[:63]}"'}},
+        conflict_keys=["id"],
+    )
 
     assert db.one("SELECT v FROM t") == "aa"
 
@@ -167,16 +214,26 @@ def test_an_expression_may_name_a_long_field_whole(db: Database):
         pytest.param("varchar(3)", {"expression": "source.v || 'x'"}, id="expression-into-varchar"),
         pytest.param("char(3)", {"expression": "source.v || 'x'"}, id="expression-into-char"),
         pytest.param("varchar(3)[]", {"expression": "ARRAY[source.v || 'x']"}, id="expression-into-array"),
-        pytest.param("bit(3)", {"expression": "translate(source.v, 'abcd', '0101')"}, id="expression-into-bit"),
+        pytest.param(
+            "bit(3)", {"expression": "translate(source.v, 'abcd', '0101')"}, id="expression-into-bit"
+        ),
         pytest.param("varchar(3)", {"field": "v", "type": "text"}, id="field-read-as-text"),
         pytest.param("text", {"field": "v", "type": "varchar(2)"}, id="read-as-narrower"),
         pytest.param("varchar(2)", "v", id="field"),
     ],
 )
-def test_a_value_that_is_too_long_is_an_error_and_never_cut(db: Database, type_name: str, column: Any, method: str):
+def test_a_value_that_is_too_long_is_an_error_and_never_cut(
+    db: Database, type_name: str, column: Any, method: str
+):
     db.execute(f"CREATE TABLE t (id int PRIMARY KEY, v {type_name})")
 
-    error = refused(db, [{"id": 1, "v": "abcd"}], columns={"v": column}, conflict_keys=["id"], execution={"method": method})
+    error = refused(
+        db,
+        [{"id": 1, "v": "abcd"}],
+        columns={"v": column},
+        conflict_keys=["id"],
+        execution={"method": method},
+    )
 
     assert error.code == "bad-row"
     assert db.one("SELECT count(*) FROM t") == 0
@@ -185,13 +242,24 @@ def test_a_value_that_is_too_long_is_an_error_and_never_cut(db: Database, type_n
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stated_type_reads_text_before_the_column_takes_it(db: Database, method: str):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, amount text, total numeric(6,1), at timestamptz)")
-    columns = {"amount": {"type": "numeric(10,2)"}, "total": {"field": "amount", "type": "numeric"}, "at": {"type": "timestamp"}}
+    columns = {
+        "amount": {"type": "numeric(10,2)"},
+        "total": {"field": "amount", "type": "numeric"},
+        "at": {"type": "timestamp"},
+    }
 
-    report = sync(db, [{"id": 1, "amount": "01.2", "at": "2024-01-01 12:00+05"}], columns=columns, conflict_keys=["id"],
-                  execution={"method": method})
+    report = sync(
+        db,
+        [{"id": 1, "amount": "01.2", "at": "2024-01-01 12:00+05"}],
+        columns=columns,
+        conflict_keys=["id"],
+        execution={"method": method},
+    )
 
     assert counts(report) == {"inserted": 1}
-    assert db.execute("SELECT amount, total::text, at::text FROM t") == [("1.20", "1.2", "2024-01-01 12:00:00+00")]
+    assert db.execute("SELECT amount, total::text, at::text FROM t") == [
+        ("1.20", "1.2", "2024-01-01 12:00:00+00")
+    ]
 
 
 def test_a_numeric_rounds_to_its_scale_and_then_stays(db: Database, load: Load):
@@ -265,10 +333,14 @@ def test_unknown_names_are_all_named_at_once(db: Database, load: Load):
         pytest.param("count(*)", "count", id="aggregate"),
     ],
 )
-def test_an_expression_that_cannot_be_is_refused_before_a_row_is_read(db: Database, expression: str, says: str):
+def test_an_expression_that_cannot_be_is_refused_before_a_row_is_read(
+    db: Database, expression: str, says: str
+):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
 
-    error = refused(db, [{"id": 1, "v": "a"}], columns={"v": {"expression": expression}}, conflict_keys=["id"])
+    error = refused(
+        db, [{"id": 1, "v": "a"}], columns={"v": {"expression": expression}}, conflict_keys=["id"]
+    )
 
     assert error.exit_code == 3
     assert says in str(error)
@@ -282,7 +354,9 @@ def test_an_expression_that_cannot_be_is_refused_before_a_row_is_read(db: Databa
         pytest.param({"n": {"expression": "10 / char_length(source.v)"}}, "division by zero", id="division"),
     ],
 )
-def test_an_expression_that_fails_on_a_value_names_its_column(db: Database, columns: Any, says: str, method: str):
+def test_an_expression_that_fails_on_a_value_names_its_column(
+    db: Database, columns: Any, says: str, method: str
+):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, n bigint)")
     rows = [{"id": 1, "v": "1"}, {"id": 2, "v": "" if "division" in says else "zwei"}]
 
@@ -305,14 +379,37 @@ def test_json_columns_take_what_each_source_holds(db: Database):
 
     sync(db, None, source="rows.csv", conflict_keys=["id"])
     sync(db, None, source="rows.jsonl", conflict_keys=["id"])
-    sync(db, None, source={"type": "rows", "rows": [{"id": 21, "doc": {"a": None}}, {"id": 22, "doc": "text"}]}, conflict_keys=["id"])
-    sync(db, [{"id": 31, "doc": {"a": [True, 1.5]}}, {"id": 32, "doc": '{"b": 2}'}, {"id": 33, "doc": [1]}], conflict_keys=["id"])
+    sync(
+        db,
+        None,
+        source={"type": "rows", "rows": [{"id": 21, "doc": {"a": None}}, {"id": 22, "doc": "text"}]},
+        conflict_keys=["id"],
+    )
+    sync(
+        db,
+        [{"id": 31, "doc": {"a": [True, 1.5]}}, {"id": 32, "doc": '{"b": 2}'}, {"id": 33, "doc": [1]}],
+        conflict_keys=["id"],
+    )
 
     assert dict(db.execute("SELECT id, doc::text FROM t")) == {
-        1: '{"a": [1]}', 2: '"text"', 3: "5", 4: "null", 5: None,
-        11: '{"a": [1]}', 12: '"text"', 13: "5", 14: '"{}"', 15: None, 16: "true", 17: "1.10", 18: json.dumps("é\n\"\\", ensure_ascii=False),
-        21: '{"a": null}', 22: '"text"',
-        31: '{"a": [true, 1.5]}', 32: '{"b": 2}', 33: "[1]",
+        1: '{"a": [1]}',
+        2: '"text"',
+        3: "5",
+        4: "null",
+        5: None,
+        11: '{"a": [1]}',
+        12: '"text"',
+        13: "5",
+        14: '"{}"',
+        15: None,
+        16: "true",
+        17: "1.10",
+        18: json.dumps('é\n"\\', ensure_ascii=False),
+        21: '{"a": null}',
+        22: '"text"',
+        31: '{"a": [true, 1.5]}',
+        32: '{"b": 2}',
+        33: "[1]",
     }
 
 
@@ -332,7 +429,13 @@ def test_nested_json_keeps_its_digits(db: Database):
 @pytest.mark.parametrize("kind", ["jsonl", "python"])
 def test_lists_fill_arrays_and_mappings_fill_text(db: Database, kind: str):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, n int[], s text[], m int[][], v text)")
-    row = {"id": 1, "n": [1, None, 3], "s": ["a", 'b "c"', "", "NULL", "x,y", "\\", None], "m": [[1, 2], [3, 4]], "v": {"a": [1]}}
+    row = {
+        "id": 1,
+        "n": [1, None, 3],
+        "s": ["a", 'b "c"', "", "NULL", "x,y", "\\", None],
+        "m": [[1, 2], [3, 4]],
+        "v": {"a": [1]},
+    }
     again = {"id": 2, "n": [], "s": "{p,q}", "m": None, "v": [1, "x"]}
 
     rows = [row, again]
@@ -361,11 +464,20 @@ def test_expressions_see_json_as_text(db: Database):
 
 
 def test_python_values_keep_their_meaning(db: Database):
-    db.execute("CREATE TABLE t (id int PRIMARY KEY, b bytea, at timestamptz, d date, h time, span interval, yes boolean, f float8)")
+    db.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, b bytea, at timestamptz, d date, h time, span interval,"
+        " yes boolean, f float8)"
+    )
     zone = datetime.timezone(datetime.timedelta(hours=2))
     row = {
-        "id": 1, "b": b"\x00\xff\\", "at": datetime.datetime(2024, 2, 29, 12, 0, 0, 5, zone), "d": datetime.date(1, 1, 1),
-        "h": datetime.time(1, 2, 3), "span": datetime.timedelta(days=-1, microseconds=5), "yes": False, "f": 0.1 + 0.2,
+        "id": 1,
+        "b": b"\x00\xff\\",
+        "at": datetime.datetime(2024, 2, 29, 12, 0, 0, 5, zone),
+        "d": datetime.date(1, 1, 1),
+        "h": datetime.time(1, 2, 3),
+        "span": datetime.timedelta(days=-1, microseconds=5),
+        "yes": False,
+        "f": 0.1 + 0.2,
     }
 
     first, second = (sync(db, [row], conflict_keys=["id"]) for _ in range(2))
@@ -384,12 +496,15 @@ def test_every_mode_loads_computed_columns(db: Database, mode: str, load: Load):
 
     load(rows, mode=mode, columns={"v": {"expression": "upper(source.v)"}}, **keys)
 
-    assert db.execute("SELECT * FROM t ORDER BY id") == {
-        "insert": [(1, "old", "d"), (2, "B", "d")],
-        "ignore": [(1, "old", "d"), (2, "B", "d")],
-        "upsert": [(1, "A", "d"), (2, "B", "d")],
-        "update": [(1, "A", "d")],
-    }[mode]
+    assert (
+        db.execute("SELECT * FROM t ORDER BY id")
+        == {
+            "insert": [(1, "old", "d"), (2, "B", "d")],
+            "ignore": [(1, "old", "d"), (2, "B", "d")],
+            "upsert": [(1, "A", "d"), (2, "B", "d")],
+            "update": [(1, "A", "d")],
+        }[mode]
+    )
 
 
 def test_a_generated_column_cannot_be_loaded_but_may_be_left_out(db: Database):
@@ -406,6 +521,8 @@ def test_a_generated_column_cannot_be_loaded_but_may_be_left_out(db: Database):
 def test_a_time_among_the_columns_does_not_make_rows_of_one_key_different(db: Database, load: Load):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, at timestamptz)")
 
-    report = load([{"id": "1"}, {"id": "1"}], conflict_keys=["id"], columns={"at": {"expression": "clock_timestamp()"}})
+    report = load(
+        [{"id": "1"}, {"id": "1"}], conflict_keys=["id"], columns={"at": {"expression": "clock_timestamp()"}}
+    )
 
     assert counts(report) == {"inserted": 1, "duplicates": 1}

@@ -42,7 +42,7 @@ CASES = {
         rows=["(1,x,new)", "(1,y,new)"],
     ),
     "keys-in-another-case": Case(
-        table='CREATE TABLE t ("Id" int PRIMARY KEY, v text); INSERT INTO t VALUES (1, \'old\')',
+        table="CREATE TABLE t (\"Id\" int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'old')",
         spec={"conflict_keys": ["id"]},
         source=[{"ID": 1, "v": "new"}],
         counts={"updated": 1},
@@ -81,7 +81,8 @@ CASES = {
         rows=["(Ada@x,new)"],
     ),
     "expression-and-column": Case(
-        table="CREATE TABLE t (tenant int, name text, v text); CREATE UNIQUE INDEX ON t (tenant, upper(name), (v || ''));"
+        table="CREATE TABLE t (tenant int, name text, v text);"
+        "CREATE UNIQUE INDEX ON t (tenant, upper(name), (v || ''));"
         "INSERT INTO t VALUES (1, 'a', 'v')",
         spec={"conflict_keys": ["v || ''", "tenant", "upper(name)"], "update_columns": ["name"]},
         source=[{"tenant": 1, "name": "A", "v": "v"}, {"tenant": 2, "name": "a", "v": "v"}],
@@ -107,7 +108,11 @@ CASES = {
     "rows-outside-the-predicate-are-inserted-each-time": Case(
         table="CREATE TABLE t (k text, gone boolean, v text); CREATE UNIQUE INDEX ON t (k) WHERE NOT gone",
         spec={"conflict_keys": ["k"], "conflict_where": "NOT gone", "null_keys": "insert"},
-        source=[{"k": "a", "gone": False, "v": "x"}, {"k": "a", "gone": True, "v": "x"}, {"k": "a", "gone": None, "v": "x"}],
+        source=[
+            {"k": "a", "gone": False, "v": "x"},
+            {"k": "a", "gone": True, "v": "x"},
+            {"k": "a", "gone": None, "v": "x"},
+        ],
         counts={"inserted": 3},
         again={"inserted": 2, "unchanged": 1},
         rows=["(a,,x)", "(a,f,x)", "(a,t,x)"],
@@ -121,7 +126,8 @@ CASES = {
         rows=["(1,a,new)", "(2,b,new)"],
     ),
     "unique-index-by-name": Case(
-        table="CREATE TABLE t (k text, v text); CREATE UNIQUE INDEX t_lower ON t (lower(k)); INSERT INTO t VALUES ('a', 'old')",
+        table="CREATE TABLE t (k text, v text); CREATE UNIQUE INDEX t_lower ON t (lower(k));"
+        "INSERT INTO t VALUES ('a', 'old')",
         spec={"conflict_constraint": "t_lower", "update_columns": ["v"]},
         source=[{"k": "A", "v": "new"}, {"k": "b", "v": "new"}],
         counts={"updated": 1, "inserted": 1},
@@ -205,12 +211,17 @@ CASES = {
         "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2);"
         "CREATE UNIQUE INDEX ON t (p, lower(name)); INSERT INTO t VALUES (1, 'a', 'old'), (2, 'a', 'old')",
         spec={"conflict_keys": ["p", "lower(name)"], "update_columns": ["v"]},
-        source=[{"p": 1, "name": "A", "v": "one"}, {"p": 2, "name": "A", "v": "two"}, {"p": 2, "name": "B", "v": "three"}],
+        source=[
+            {"p": 1, "name": "A", "v": "one"},
+            {"p": 2, "name": "A", "v": "two"},
+            {"p": 2, "name": "B", "v": "three"},
+        ],
         counts={"updated": 2, "inserted": 1},
         rows=["(1,a,one)", "(2,B,three)", "(2,a,two)"],
     ),
     "citext": Case(
-        table="CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; CREATE TABLE t (k ext.citext PRIMARY KEY, v text);"
+        table="CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext;"
+        "CREATE TABLE t (k ext.citext PRIMARY KEY, v text);"
         "INSERT INTO t VALUES ('Ada', 'old')",
         spec={"conflict_keys": ["k"], "duplicates": "last"},
         source=[{"k": "ADA", "v": "x"}, {"k": "ada", "v": "new"}, {"k": "Bob", "v": "new"}],
@@ -218,7 +229,8 @@ CASES = {
         rows=["(Ada,new)", "(Bob,new)"],
     ),
     "domain": Case(
-        table="CREATE DOMAIN code AS varchar(5) CHECK (value ~ '^[A-Z]+$'); CREATE TABLE t (k code PRIMARY KEY, v text);"
+        table="CREATE DOMAIN code AS varchar(5) CHECK (value ~ '^[A-Z]+$');"
+        "CREATE TABLE t (k code PRIMARY KEY, v text);"
         "INSERT INTO t VALUES ('AB', 'old')",
         spec={"conflict_keys": ["k"]},
         source=[{"k": "AB", "v": "new"}, {"k": "CD", "v": "new"}],
@@ -226,7 +238,8 @@ CASES = {
         rows=["(AB,new)", "(CD,new)"],
     ),
     "enum-in-another-schema": Case(
-        table="CREATE SCHEMA s; CREATE TYPE s.\"Mood\" AS ENUM ('sad', 'glad'); CREATE TABLE t (k s.\"Mood\" PRIMARY KEY, v text);"
+        table="CREATE SCHEMA s; CREATE TYPE s.\"Mood\" AS ENUM ('sad', 'glad');"
+        'CREATE TABLE t (k s."Mood" PRIMARY KEY, v text);'
         "INSERT INTO t VALUES ('sad', 'old')",
         spec={"conflict_keys": ["k"]},
         source=[{"k": "sad", "v": "new"}, {"k": "glad", "v": "new"}],
@@ -234,7 +247,8 @@ CASES = {
         rows=["(glad,new)", "(sad,new)"],
     ),
     "uuid-in-another-spelling": Case(
-        table="CREATE TABLE t (k uuid PRIMARY KEY, v text); INSERT INTO t VALUES ('6b6f1d1c8d1b4d7e9a550d3c6e6f0001', 'old')",
+        table="CREATE TABLE t (k uuid PRIMARY KEY, v text);"
+        "INSERT INTO t VALUES ('6b6f1d1c8d1b4d7e9a550d3c6e6f0001', 'old')",
         spec={"conflict_keys": ["k"]},
         source=[{"k": "{6B6F1D1C-8D1B-4D7E-9A55-0D3C6E6F0001}", "v": "new"}],
         counts={"updated": 1},
@@ -248,7 +262,8 @@ CASES = {
         rows=["(2024-02-29,new)", "(infinity,new)"],
     ),
     "timestamptz-in-another-zone": Case(
-        table="CREATE TABLE t (k timestamptz PRIMARY KEY, v text); INSERT INTO t VALUES ('2024-02-29 12:00+00', 'old')",
+        table="CREATE TABLE t (k timestamptz PRIMARY KEY, v text);"
+        "INSERT INTO t VALUES ('2024-02-29 12:00+00', 'old')",
         spec={"conflict_keys": ["k"]},
         source=[{"k": "2024-02-29T14:00:00+02:00", "v": "new"}],
         counts={"updated": 1},
@@ -269,9 +284,15 @@ CASES = {
         rows=["(0,new)", "(NaN,new)"],
     ),
     "text-by-the-byte": Case(
-        table="CREATE TABLE t (k text COLLATE \"C\" PRIMARY KEY, v text); INSERT INTO t VALUES ('a', 'old'), ('é', 'old')",
+        table='CREATE TABLE t (k text COLLATE "C" PRIMARY KEY, v text);'
+        "INSERT INTO t VALUES ('a', 'old'), ('é', 'old')",
         spec={"conflict_keys": ["k"]},
-        source=[{"k": "a", "v": "new"}, {"k": "A", "v": "new"}, {"k": "e\u0301", "v": "new"}, {"k": "é", "v": "old"}],
+        source=[
+            {"k": "a", "v": "new"},
+            {"k": "A", "v": "new"},
+            {"k": "e\u0301", "v": "new"},
+            {"k": "é", "v": "old"},
+        ],
         counts={"updated": 1, "inserted": 2, "unchanged": 1},
         rows=["(A,new)", "(a,new)", "(e\u0301,new)", "(é,old)"],
     ),
@@ -286,19 +307,24 @@ CASES = {
         table="CREATE TABLE t (a bytea, b inet, c int[], v text, PRIMARY KEY (a, b, c));"
         "INSERT INTO t VALUES ('\\x00ff', '10.0.0.1', '{1,2}', 'old')",
         spec={"conflict_keys": ["a", "b", "c"]},
-        source=[{"a": b"\x00\xff", "b": "10.0.0.1/32", "c": [1, 2], "v": "new"}, {"a": b"", "b": "::1", "c": [], "v": "new"}],
+        source=[
+            {"a": b"\x00\xff", "b": "10.0.0.1/32", "c": [1, 2], "v": "new"},
+            {"a": b"", "b": "::1", "c": [], "v": "new"},
+        ],
         counts={"updated": 1, "inserted": 1},
         rows=['("\\\\x",::1,{},new)', '("\\\\x00ff",10.0.0.1,"{1,2}",new)'],
     ),
     "range-and-jsonb": Case(
-        table="CREATE TABLE t (a int4range, b jsonb, v text, PRIMARY KEY (a, b)); INSERT INTO t VALUES ('[1,5)', '{\"a\": 1}', 'old')",
+        table="CREATE TABLE t (a int4range, b jsonb, v text, PRIMARY KEY (a, b));"
+        "INSERT INTO t VALUES ('[1,5)', '{\"a\": 1}', 'old')",
         spec={"conflict_keys": ["a", "b"]},
         source=[{"a": "[1,4]", "b": {"a": 1}, "v": "new"}],
         counts={"updated": 1},
         rows=['("[1,5)","{""a"": 1}",new)'],
     ),
     "identity-by-default": Case(
-        table="CREATE TABLE t (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'old')",
+        table="CREATE TABLE t (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY, v text);"
+        "INSERT INTO t VALUES (1, 'old')",
         spec={"conflict_keys": ["id"]},
         source=[{"id": 1, "v": "new"}, {"id": 5, "v": "new"}],
         counts={"updated": 1, "inserted": 1},
@@ -327,7 +353,8 @@ CASES = {
         rows=["(A,new)", "(b,old)"],
     ),
     "ignore-by-an-expression": Case(
-        table="CREATE TABLE t (k text, v text); CREATE UNIQUE INDEX ON t (lower(k)); INSERT INTO t VALUES ('A', 'old')",
+        table="CREATE TABLE t (k text, v text); CREATE UNIQUE INDEX ON t (lower(k));"
+        "INSERT INTO t VALUES ('A', 'old')",
         spec={"mode": "ignore", "conflict_keys": ["lower(k)"], "duplicates": "first"},
         source=[{"k": "a", "v": "new"}, {"k": "A", "v": "old"}, {"k": "b", "v": "x"}],
         counts={"skipped": 1, "inserted": 1, "duplicates": 1},
@@ -339,7 +366,7 @@ CASES = {
 
 def rows_of(db: Database) -> list[str]:
     db.execute("SET TimeZone = 'UTC'")
-    return [str(row[0]) for row in db.execute("SELECT t::text FROM t ORDER BY t::text COLLATE \"C\"")]
+    return [str(row[0]) for row in db.execute('SELECT t::text FROM t ORDER BY t::text COLLATE "C"')]
 
 
 @pytest.mark.parametrize("methods", [METHODS, METHODS[::-1]], ids="-then-".join)
@@ -364,51 +391,109 @@ def test_conflict_target(db: Database, case: Case, methods: list[str]):
 
 # What can't be a conflict target.
 REFUSED = {
-    "no-index": ("CREATE TABLE t (k int, v text)", {"conflict_keys": ["k"]}, "no-arbiter-index", "CREATE UNIQUE INDEX"),
-    "wider-index": ("CREATE TABLE t (k int, v text, UNIQUE (k, v))", {"conflict_keys": ["k"]}, "no-arbiter-index", "has more keys"),
-    "narrower-index": ("CREATE TABLE t (k int UNIQUE, v text)", {"conflict_keys": ["k", "v"]}, "no-arbiter-index", "has fewer keys"),
+    "no-index": (
+        "CREATE TABLE t (k int, v text)",
+        {"conflict_keys": ["k"]},
+        "no-arbiter-index",
+        "CREATE UNIQUE INDEX",
+    ),
+    "wider-index": (
+        "CREATE TABLE t (k int, v text, UNIQUE (k, v))",
+        {"conflict_keys": ["k"]},
+        "no-arbiter-index",
+        "has more keys",
+    ),
+    "narrower-index": (
+        "CREATE TABLE t (k int UNIQUE, v text)",
+        {"conflict_keys": ["k", "v"]},
+        "no-arbiter-index",
+        "has fewer keys",
+    ),
     "partial-index-without-predicate": (
         "CREATE TABLE t (k int, v text); CREATE UNIQUE INDEX ON t (k) WHERE v IS NULL",
-        {"conflict_keys": ["k"]}, "no-arbiter-index", "conflict_where",
+        {"conflict_keys": ["k"]},
+        "no-arbiter-index",
+        "conflict_where",
     ),
     "partial-index-by-name": (
         "CREATE TABLE t (k int, v text); CREATE UNIQUE INDEX i ON t (k) WHERE v IS NULL",
-        {"conflict_constraint": "i"}, "no-arbiter-index", "partial",
+        {"conflict_constraint": "i"},
+        "no-arbiter-index",
+        "partial",
     ),
     "another-predicate": (
         "CREATE TABLE t (k int, v text); CREATE UNIQUE INDEX ON t (k) WHERE v IS NULL",
-        {"conflict_keys": ["k"], "conflict_where": "v = 'a'"}, "no-arbiter-index", "WHERE",
+        {"conflict_keys": ["k"], "conflict_where": "v = 'a'"},
+        "no-arbiter-index",
+        "WHERE",
     ),
     "deferrable": (
-        "CREATE TABLE t (k int UNIQUE DEFERRABLE, v text)", {"conflict_keys": ["k"]}, "no-arbiter-index", "DEFERRABLE",
+        "CREATE TABLE t (k int UNIQUE DEFERRABLE, v text)",
+        {"conflict_keys": ["k"]},
+        "no-arbiter-index",
+        "DEFERRABLE",
     ),
     "exclusion": (
-        "CREATE TABLE t (k int, v text, CONSTRAINT x EXCLUDE (k WITH =))", {"conflict_constraint": "x"}, "no-arbiter-index", "arbitrate",
+        "CREATE TABLE t (k int, v text, CONSTRAINT x EXCLUDE (k WITH =))",
+        {"conflict_constraint": "x"},
+        "no-arbiter-index",
+        "arbitrate",
     ),
-    "no-such-constraint": ("CREATE TABLE t (k int UNIQUE, v text)", {"conflict_constraint": "t_k"}, "no-arbiter-index", "t_k_key"),
-    "key-not-loaded": ("CREATE TABLE t (id int PRIMARY KEY, k int, v text)", {"conflict_keys": ["id"]}, "invalid-spec", "not loaded"),
+    "no-such-constraint": (
+        "CREATE TABLE t (k int UNIQUE, v text)",
+        {"conflict_constraint": "t_k"},
+        "no-arbiter-index",
+        "t_k_key",
+    ),
+    "key-not-loaded": (
+        "CREATE TABLE t (id int PRIMARY KEY, k int, v text)",
+        {"conflict_keys": ["id"]},
+        "invalid-spec",
+        "not loaded",
+    ),
     "expression-over-a-column-not-loaded": (
         "CREATE TABLE t (e text, k int, v text); CREATE UNIQUE INDEX ON t (lower(e))",
-        {"conflict_keys": ["lower(e)"]}, "invalid-spec", "not loaded",
+        {"conflict_keys": ["lower(e)"]},
+        "invalid-spec",
+        "not loaded",
     ),
     "predicate-over-a-column-not-loaded": (
         "CREATE TABLE t (k int, v text, gone boolean); CREATE UNIQUE INDEX ON t (k) WHERE NOT gone",
-        {"conflict_keys": ["k"], "conflict_where": "NOT gone"}, "invalid-spec", "not loaded",
+        {"conflict_keys": ["k"], "conflict_where": "NOT gone"},
+        "invalid-spec",
+        "not loaded",
     ),
-    "a-key-twice": ("CREATE TABLE t (k int PRIMARY KEY, v text)", {"conflict_keys": ["k", "K"]}, "invalid-spec", "twice"),
-    "json-key": ("CREATE TABLE t (k json, v text)", {"mode": "update", "conflict_keys": ["k"]}, "invalid-spec", "equality"),
+    "a-key-twice": (
+        "CREATE TABLE t (k int PRIMARY KEY, v text)",
+        {"conflict_keys": ["k", "K"]},
+        "invalid-spec",
+        "twice",
+    ),
+    "json-key": (
+        "CREATE TABLE t (k json, v text)",
+        {"mode": "update", "conflict_keys": ["k"]},
+        "invalid-spec",
+        "equality",
+    ),
     "match-without-such-an-index": (
-        "CREATE TABLE t (k int UNIQUE, v text)", {"conflict_keys": ["k"], "null_keys": "match"}, "invalid-spec", "NULLS NOT DISTINCT",
+        "CREATE TABLE t (k int UNIQUE, v text)",
+        {"conflict_keys": ["k"], "null_keys": "match"},
+        "invalid-spec",
+        "NULLS NOT DISTINCT",
     ),
     "insert-with-such-an-index": (
-        "CREATE TABLE t (k int UNIQUE NULLS NOT DISTINCT, v text)", {"conflict_keys": ["k"], "null_keys": "insert"}, "invalid-spec",
+        "CREATE TABLE t (k int UNIQUE NULLS NOT DISTINCT, v text)",
+        {"conflict_keys": ["k"], "null_keys": "insert"},
+        "invalid-spec",
         "NULLS NOT DISTINCT",
     ),
 }
 
 
 @pytest.mark.parametrize(("table", "spec", "code", "says"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_identify_rows_is_refused(db: Database, table: str, spec: dict[str, Any], code: str, says: str):
+def test_what_cannot_identify_rows_is_refused(
+    db: Database, table: str, spec: dict[str, Any], code: str, says: str
+):
     db.execute(table)
 
     error = refused(db, [{"k": 1, "v": "a"}], **spec)
@@ -426,7 +511,9 @@ def test_what_cannot_identify_rows_is_refused(db: Database, table: str, spec: di
         pytest.param([{"k": "a", "gone": False}, {"k": "b", "gone": None}], id="unknown"),
     ],
 )
-def test_rows_that_cannot_conflict_are_an_error_unless_stated(db: Database, source: list[dict[str, Any]], method: str):
+def test_rows_that_cannot_conflict_are_an_error_unless_stated(
+    db: Database, source: list[dict[str, Any]], method: str
+):
     db.execute("CREATE TABLE t (k text, gone boolean); CREATE UNIQUE INDEX ON t (k) WHERE NOT gone")
 
     spec = {"conflict_keys": ["k"], "conflict_where": "NOT gone", "execution": {"method": method}}
@@ -462,7 +549,9 @@ def test_two_rows_may_not_swap_a_unique_value_by_halves(db: Database, method: st
     db.execute("CREATE TABLE t (id int PRIMARY KEY, place int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
     db.execute("INSERT INTO t VALUES (1, 1), (2, 2)")
 
-    report = sync(db, [{"id": 1, "place": 2}, {"id": 2, "place": 1}], conflict_keys=["id"], execution={"method": method})
+    report = sync(
+        db, [{"id": 1, "place": 2}, {"id": 2, "place": 1}], conflict_keys=["id"], execution={"method": method}
+    )
 
     assert counts(report) == {"updated": 2}
     assert rows_of(db) == ["(1,2)", "(2,1)"]
@@ -474,8 +563,13 @@ def test_a_key_that_matches_several_stored_rows_is_an_error(db: Database, keys: 
     db.execute("CREATE TABLE t (k text, v text); INSERT INTO t VALUES ('a', '1'), ('a', '2'), ('b', '1')")
     before = places(db)
 
-    error = refused(db, [{"k": "a", "v": "x"}, {"k": "b", "v": "x"}], mode="update", conflict_keys=keys,
-                    execution={"method": method})
+    error = refused(
+        db,
+        [{"k": "a", "v": "x"}, {"k": "b", "v": "x"}],
+        mode="update",
+        conflict_keys=keys,
+        execution={"method": method},
+    )
 
     assert (error.code, error.exit_code) == ("ambiguous-key", 1)
     assert '"a"' in (error.detail or "")
@@ -500,13 +594,17 @@ REPEATED = [
     [
         pytest.param("first", ["(a,1,2)", "(b,1,)", "(c,1,1)"], id="first"),
         pytest.param("last", ["(a,4,)", "(b,2,)", "(c,1,1)"], id="last"),
-        pytest.param({"keep": "max", "by": "n"}, ["(a,3,5)", "(b,2,)", "(c,1,1)"], id="max-ties-go-to-the-later"),
+        pytest.param(
+            {"keep": "max", "by": "n"}, ["(a,3,5)", "(b,2,)", "(c,1,1)"], id="max-ties-go-to-the-later"
+        ),
         pytest.param({"keep": "min", "by": "N"}, ["(a,1,2)", "(b,2,)", "(c,1,1)"], id="min-null-loses"),
         pytest.param({"keep": "max", "by": "v"}, ["(a,4,)", "(b,2,)", "(c,1,1)"], id="max-of-text"),
     ],
 )
 @pytest.mark.parametrize("key", ["k", "upper(k)"])
-def test_of_equal_keys_the_stated_row_wins(db: Database, duplicates: Any, expected: list[str], key: str, method: str):
+def test_of_equal_keys_the_stated_row_wins(
+    db: Database, duplicates: Any, expected: list[str], key: str, method: str
+):
     db.execute("CREATE TABLE t (k text, v text, n int)")
     db.execute(f"CREATE UNIQUE INDEX ON t ({key}); INSERT INTO t VALUES ('c', '1', 1)")
     spec = {"conflict_keys": [key], "duplicates": duplicates, "execution": {"method": method}}
@@ -539,7 +637,9 @@ def test_identical_rows_are_duplicates_without_error(db: Database, key: str, met
     db.execute(f"CREATE TABLE t (k text, v text, doc json, n numeric); CREATE UNIQUE INDEX ON t ({key})")
     row = {"k": "a", "v": None, "doc": {"x": 1}, "n": "1.0"}
 
-    report = sync(db, [row, dict(row), {**row, "k": "b"}, dict(row)], conflict_keys=[key], execution={"method": method})
+    report = sync(
+        db, [row, dict(row), {**row, "k": "b"}, dict(row)], conflict_keys=[key], execution={"method": method}
+    )
 
     assert counts(report) == {"inserted": 2, "duplicates": 2}
 
@@ -566,7 +666,12 @@ def test_rows_that_are_equal_but_not_identical_are_an_error(db: Database, other:
 def test_keys_that_differ_in_case_alone_meet_in_an_expression(db: Database, method: str):
     db.execute("CREATE TABLE t (k text, v text); CREATE UNIQUE INDEX ON t (lower(k))")
 
-    error = refused(db, [{"k": "a", "v": "1"}, {"k": "A", "v": "1"}], conflict_keys=["lower(k)"], execution={"method": method})
+    error = refused(
+        db,
+        [{"k": "a", "v": "1"}, {"k": "A", "v": "1"}],
+        conflict_keys=["lower(k)"],
+        execution={"method": method},
+    )
 
     assert error.code == "duplicate-keys"
 
@@ -595,13 +700,22 @@ def test_null_keys_that_never_conflict_are_no_duplicates(db: Database, method: s
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("mode", ["upsert", "update"])
 def test_touch_unchanged_writes_rows_that_would_not_change(db: Database, mode: str, method: str):
-    db.execute("CREATE TABLE t (k int PRIMARY KEY, v text, seen int DEFAULT 0); INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+    db.execute(
+        "CREATE TABLE t (k int PRIMARY KEY, v text, seen int DEFAULT 0);"
+        "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')"
+    )
     before = dict(db.execute("SELECT k, xmin::text FROM t"))
     source = [{"k": 1, "v": "a"}, {"k": 2, "v": "x"}, {"k": 3, "v": "c"}]
 
     report = sync(
-        db, source, mode=mode, conflict_keys=["k"], touch_unchanged=True, where="target.k < 3",
-        update_columns=["*", {"seen": "target.seen + 1"}], execution={"method": method},
+        db,
+        source,
+        mode=mode,
+        conflict_keys=["k"],
+        touch_unchanged=True,
+        where="target.k < 3",
+        update_columns=["*", {"seen": "target.seen + 1"}],
+        execution={"method": method},
     )
 
     assert counts(report) == {"updated": 2, "skipped": 1}

@@ -56,9 +56,10 @@ class Place:
 
 
 PLACES = {
-    "staging": Place(feeds_all=False, waiting="query LIKE 'COPY \"syncengine\".\"stage%'"),
+    "staging": Place(feeds_all=False, waiting='query LIKE \'COPY "syncengine"."stage%\''),
     "between-stage-and-publish": Place(
-        lock="LOCK TABLE t IN ACCESS EXCLUSIVE MODE", waiting="wait_event_type = 'Lock' AND wait_event = 'relation'"
+        lock="LOCK TABLE t IN ACCESS EXCLUSIVE MODE",
+        waiting="wait_event_type = 'Lock' AND wait_event = 'relation'",
     ),
     "update": Place(
         prepare="CREATE TRIGGER still BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.id = 500) EXECUTE FUNCTION stand_still()",
@@ -163,7 +164,9 @@ def rerun(db: Database) -> syncengine.Report:
     """Do it again, undisturbed."""
     db.execute("DROP TRIGGER IF EXISTS still ON t")
     rows = ({"id": n, "v": v, "n": k} for n, v, k in AFTER)
-    return syncengine.run({"name": "spec", "target": "t", "conflict_keys": ["id"]}, source=rows, connection=db.url)
+    return syncengine.run(
+        {"name": "spec", "target": "t", "conflict_keys": ["id"]}, source=rows, connection=db.url
+    )
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
@@ -179,7 +182,9 @@ def test_a_killed_client_leaves_the_target_untouched_or_complete(db: Database, t
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
-def test_a_lost_connection_is_a_clear_error_and_the_target_is_untouched(newdb: Database, tmp_path: Path, place: Place):
+def test_a_lost_connection_is_a_clear_error_and_the_target_is_untouched(
+    newdb: Database, tmp_path: Path, place: Place
+):
     with standing_still(newdb, tmp_path, place) as process:
         newdb.execute(f"SELECT pg_terminate_backend(pid) {OURS}")
         out, err = process.communicate(timeout=SECONDS)
@@ -197,7 +202,7 @@ def test_a_lost_connection_is_a_clear_error_and_the_target_is_untouched(newdb: D
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
 def test_a_copy_into_the_target_that_breaks_off_leaves_it_untouched(db: Database, tmp_path: Path, end: str):
-    place = Place(feeds_all=False, waiting="query LIKE 'COPY \"public\".\"t\"%'")
+    place = Place(feeds_all=False, waiting='query LIKE \'COPY "public"."t"%\'')
     with standing_still(db, tmp_path, place, mode="insert", execution={"method": "copy"}) as process:
         if end == "kill":
             process.kill()
@@ -209,7 +214,9 @@ def test_a_copy_into_the_target_that_breaks_off_leaves_it_untouched(db: Database
     assert stored(db) == BEFORE
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
 @pytest.mark.parametrize("name", ["staging", "insert"])
 def test_an_interrupted_run_says_so_and_leaves_nothing(
     newdb: Database, tmp_path: Path, name: str, number: signal.Signals, code: int

@@ -82,7 +82,9 @@ CSV_TYPES = {
     "timestamps": texts("timestamp without time zone", "2024-02-29 12:00", "2024-02-29T12:00:00.123456"),
     "no_such_timestamp": texts("text", "2023-02-29 12:00", "2024-02-29 12:00"),
     "nanoseconds": texts("text", "2024-02-29 12:00:00.123456789"),
-    "zoned": texts("timestamp with time zone", "2024-02-29T12:00:00Z", "2024-02-29 12:00+02", "2024-02-29 12:00:00-03:30"),
+    "zoned": texts(
+        "timestamp with time zone", "2024-02-29T12:00:00Z", "2024-02-29 12:00+02", "2024-02-29 12:00:00-03:30"
+    ),
     "partly_zoned": texts("text", "2024-02-29T12:00:00Z", "2024-02-29T12:00:00"),
     "dates_and_times": texts("text", "2024-02-29", "2024-02-29 12:00"),
     "times": texts("text", "12:00", "13:30"),
@@ -95,9 +97,13 @@ ROWS = 5000
 
 
 @pytest.fixture(scope="module")
-def from_csv(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Database]]:
+def from_csv(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[dict[str, str], Database]]:
     """Load one file with a column per rule; the last of its rows is the one that decides."""
-    columns = {name: case.fields[:1] * (ROWS - len(case.fields)) + case.fields for name, case in CSV_TYPES.items()}
+    columns = {
+        name: case.fields[:1] * (ROWS - len(case.fields)) + case.fields for name, case in CSV_TYPES.items()
+    }
     lines = [",".join(columns), *(",".join(row) for row in zip(*columns.values(), strict=True))]
     folder = tmp_path_factory.mktemp("create")
     (folder / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -115,7 +121,9 @@ def test_type_is_that_of_all_texts_of_a_csv_column(
 
 def test_what_was_inferred_holds_the_values(from_csv: tuple[dict[str, str], Database]):
     _, db = from_csv
-    last = db.execute("SELECT nineteen_digits, postcodes, phones, zoned::text, nothing, empty_texts FROM t")[-1]
+    last = db.execute("SELECT nineteen_digits, postcodes, phones, zoned::text, nothing, empty_texts FROM t")[
+        -1
+    ]
 
     assert db.one("SELECT count(*) FROM t") == ROWS
     assert last[:3] == (9999999999999999999, "10115", "49351123")
@@ -142,13 +150,17 @@ JSON_TYPES = {
 
 
 def test_types_of_json_values_are_kept(db: Database, tmp_path: Path):
-    lines = ["{" + ", ".join(f'"{name}": {case[n]}' for name, case in JSON_TYPES.items()) + "}" for n in (1, 2)]
+    lines = [
+        "{" + ", ".join(f'"{name}": {case[n]}' for name, case in JSON_TYPES.items()) + "}" for n in (1, 2)
+    ]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
     run(db, a_spec(tmp_path, "rows.jsonl", CREATE))
 
     assert types_of(db) == {name: case[0] for name, case in JSON_TYPES.items()}
-    assert db.execute("SELECT object, decimal::text, number_and_text, number_and_boolean, object_and_text FROM t") == [
+    assert db.execute(
+        "SELECT object, decimal::text, number_and_text, number_and_boolean, object_and_text FROM t"
+    ) == [
         ({"a": 1}, "1", "1", "1", '{"a": 1}'),
         (None, "2.50", "1", "true", "a"),
     ]
@@ -189,16 +201,25 @@ def test_types_of_python_values_are_kept(db: Database):
     sync(db, rows, target=CREATE)
 
     assert types_of(db) == {name: case[0] for name, case in PYTHON_TYPES.items()}
-    stored = db.execute('SELECT "integer", long_integer, "decimal", "float", bytes, aware, "date", uuid FROM t')
+    stored = db.execute(
+        'SELECT "integer", long_integer, "decimal", "float", bytes, aware, "date", uuid FROM t'
+    )
     assert stored == [
-        tuple(row[name] for name in ("integer", "long_integer", "decimal", "float", "bytes", "aware", "date", "uuid"))
+        tuple(
+            row[name]
+            for name in ("integer", "long_integer", "decimal", "float", "bytes", "aware", "date", "uuid")
+        )
         for row in rows
     ]
 
 
 def test_stated_types_win_and_the_others_are_inferred(db: Database, tmp_path: Path):
     (tmp_path / "rows.csv").write_text("id,code,price,note\n1,7,2,3\n", encoding="utf-8")
-    columns = {"code": {"type": "text"}, "price": {"field": "price", "type": "numeric(12,2)"}, "note": {"type": "varchar(5)"}}
+    columns = {
+        "code": {"type": "text"},
+        "price": {"field": "price", "type": "numeric(12,2)"},
+        "note": {"type": "varchar(5)"},
+    }
 
     run(db, a_spec(tmp_path, target=CREATE, columns=columns))
 
@@ -293,7 +314,9 @@ def test_every_mode_with_keys_creates(db: Database, mode: str):
         pytest.param([{"id": 1, "v": "a"}, {"id": None, "v": "b"}], "null-keys", id="null-keys"),
     ],
 )
-def test_a_failure_after_the_inference_leaves_neither_table_nor_staging(db: Database, rows: object, code: str):
+def test_a_failure_after_the_inference_leaves_neither_table_nor_staging(
+    db: Database, rows: object, code: str
+):
     error = refused(db, rows, target=CREATE, conflict_keys=["id"])
 
     assert error.code == code
@@ -350,9 +373,11 @@ def test_two_creates_at_once_leave_one_table_with_all_rows(db: Database):
 
 
 def test_a_role_without_create_is_told_what_to_grant(db: Database):
-    with role(db, "GRANT USAGE ON SCHEMA public TO {}") as url:
-        with pytest.raises(syncengine.SyncError) as failure:
-            syncengine.run({"name": "t", "target": CREATE}, source=[{"a": 1}], connection=url)
+    with (
+        role(db, "GRANT USAGE ON SCHEMA public TO {}") as url,
+        pytest.raises(syncengine.SyncError) as failure,
+    ):
+        syncengine.run({"name": "t", "target": CREATE}, source=[{"a": 1}], connection=url)
 
     assert failure.value.exit_code == 3
     assert "GRANT CREATE ON SCHEMA public" in str(failure.value)
@@ -396,12 +421,29 @@ def test_a_source_without_fields_cannot_make_a_table(db: Database):
 
 
 def test_an_empty_source_with_stated_columns_makes_the_table(db: Database):
-    report = sync(db, [], target=CREATE, columns={"id": {"type": "int"}, "v": {"type": "text"}}, conflict_keys=["id"])
+    report = sync(
+        db, [], target=CREATE, columns={"id": {"type": "int"}, "v": {"type": "text"}}, conflict_keys=["id"]
+    )
 
     assert (report.rows_read, types_of(db)) == (0, {"id": "integer", "v": "text"})
 
 
-ODD_NAMES = ["E-Mail", "select", 'say "hi"', "100%", "ä b", "a.b", "ctid2", "x" * 63, "_op", "_rn", "{}", "$1", ":x", " "]
+ODD_NAMES = [
+    "E-Mail",
+    "select",
+    'say "hi"',
+    "100%",
+    "ä b",
+    "a.b",
+    "ctid2",
+    "x" * 63,
+    "_op",
+    "_rn",
+    "{}",
+    "$1",
+    ":x",
+    " ",
+]
 
 
 def test_odd_field_names_become_the_columns(db: Database, tmp_path: Path):
@@ -417,9 +459,16 @@ def test_odd_field_names_become_the_columns(db: Database, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("x" * 64, id="long"), pytest.param("ctid", id="system-column"), pytest.param("ä" * 32, id="bytes")]
+    "name",
+    [
+        pytest.param("x" * 64, id="long"),
+        pytest.param("ctid", id="system-column"),
+        pytest.param("ä" * 32, id="bytes"),
+    ],
 )
-def test_a_name_that_cannot_be_a_column_is_refused_before_anything_is_made(db: Database, tmp_path: Path, name: str):
+def test_a_name_that_cannot_be_a_column_is_refused_before_anything_is_made(
+    db: Database, tmp_path: Path, name: str
+):
     (tmp_path / "rows.csv").write_text(f"id,{name}\n1,2\n", encoding="utf-8")
 
     with pytest.raises(syncengine.SyncError) as failure:
@@ -461,7 +510,9 @@ def test_plan_and_run_name_the_same_strategy_and_steps(db: Database):
     report = syncengine.run(spec, source=rows, connection=db.url, emit=note)
 
     assert report.strategy == planned.strategy
-    run_id = next(step for step in seen if step.startswith("create syncengine.stage_")).removeprefix("create syncengine.stage_")
+    run_id = next(step for step in seen if step.startswith("create syncengine.stage_")).removeprefix(
+        "create syncengine.stage_"
+    )
     shown = [step.title for step in planned.steps if not getattr(step, "last_resort", False)]
     assert [step.replace(run_id, "run") for step in seen] == shown
 

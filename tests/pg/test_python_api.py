@@ -161,7 +161,12 @@ def test_a_generator_is_closed_when_the_run_fails(db: Database):
         pytest.param(str, id="str"),
         pytest.param(lambda path: syncengine.load([path])[0].spec, id="spec"),
         pytest.param(
-            lambda path: {"name": "t", "source": str(path.parent / "rows.csv"), "target": "t", "conflict_keys": ["id"]},
+            lambda path: {
+                "name": "t",
+                "source": str(path.parent / "rows.csv"),
+                "target": "t",
+                "conflict_keys": ["id"],
+            },
             id="mapping",
         ),
     ],
@@ -180,7 +185,9 @@ def test_a_spec_may_be_a_path_a_mapping_or_a_spec(
     assert counts(report) == {"inserted": 1}
 
 
-def test_a_mappings_paths_are_relative_to_the_working_folder(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_mappings_paths_are_relative_to_the_working_folder(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("id,v\n1,a\n", encoding="utf-8")
 
@@ -207,7 +214,9 @@ def test_the_callers_source_goes_before_that_of_the_file(db: Database, tmp_path:
 
 def test_a_file_of_several_specs_is_refused_where_one_is_needed(db: Database, tmp_path: Path):
     path = tmp_path / "two.yaml"
-    path.write_text("name: a\nsource: a.csv\ntarget: t\n---\nname: b\nsource: b.csv\ntarget: t\n", encoding="utf-8")
+    path.write_text(
+        "name: a\nsource: a.csv\ntarget: t\n---\nname: b\nsource: b.csv\ntarget: t\n", encoding="utf-8"
+    )
 
     with pytest.raises(syncengine.OptionError) as failure:
         syncengine.run(path, connection=db.url)
@@ -218,7 +227,9 @@ def test_a_file_of_several_specs_is_refused_where_one_is_needed(db: Database, tm
 def test_several_specs_run_in_order_and_one_that_fails_keeps_none_back(db: Database, tmp_path: Path):
     (tmp_path / "bad.csv").write_text("id,v\nx,a\n", encoding="utf-8")
     (tmp_path / "good.csv").write_text("id,v\n1,a\n", encoding="utf-8")
-    documents = [f"name: {name}\nsource: {name}.csv\ntarget: t\nconflict_keys: [id]\n" for name in ("bad", "good")]
+    documents = [
+        f"name: {name}\nsource: {name}.csv\ntarget: t\nconflict_keys: [id]\n" for name in ("bad", "good")
+    ]
     (tmp_path / "all.yaml").write_text("---\n".join(documents), encoding="utf-8")
 
     bad, good = syncengine.run_all(syncengine.load([tmp_path / "all.yaml"]), connection=db.url)
@@ -230,13 +241,31 @@ def test_several_specs_run_in_order_and_one_that_fails_keeps_none_back(db: Datab
 
 def test_a_report_tells_what_was_done(db: Database):
     db.execute("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
-    rows = [{"id": 1, "v": "a"}, {"id": 2, "v": "x"}, {"id": 3, "v": "y"}, {"id": 4, "v": "d"}, {"id": 4, "v": "d"}]
+    rows = [
+        {"id": 1, "v": "a"},
+        {"id": 2, "v": "x"},
+        {"id": 3, "v": "y"},
+        {"id": 4, "v": "d"},
+        {"id": 4, "v": "d"},
+    ]
 
     report = syncengine.run({**SPEC, "where": "target.v <> 'c'"}, source=rows, connection=db.url)
 
-    assert (report.rows_read, report.inserted, report.updated, report.unchanged, report.skipped) == (5, 1, 1, 1, 1)
+    assert (report.rows_read, report.inserted, report.updated, report.unchanged, report.skipped) == (
+        5,
+        1,
+        1,
+        1,
+        1,
+    )
     assert (report.duplicates, report.quarantined, report.deleted) == (1, 0, 0)
-    assert (report.name, report.mode, report.ok, report.error, report.exit_code) == ("t", "upsert", True, None, 0)
+    assert (report.name, report.mode, report.ok, report.error, report.exit_code) == (
+        "t",
+        "upsert",
+        True,
+        None,
+        0,
+    )
     assert report.target == "public.t"
     assert 0 < report.seconds < 60
     assert pickle.loads(pickle.dumps(report)) == report
@@ -245,7 +274,9 @@ def test_a_report_tells_what_was_done(db: Database):
 def test_a_reports_bytes_are_those_of_the_file(db: Database, tmp_path: Path):
     (tmp_path / "rows.csv").write_text("id,v\n1,a\n", encoding="utf-8")
 
-    assert syncengine.run(a_spec(tmp_path, target="t", conflict_keys=["id"]), connection=db.url).bytes_read == 9
+    assert (
+        syncengine.run(a_spec(tmp_path, target="t", conflict_keys=["id"]), connection=db.url).bytes_read == 9
+    )
 
 
 def test_a_plan_explains_itself_and_writes_nothing(db: Database):
@@ -284,12 +315,18 @@ def test_events_tell_the_run_in_order(db: Database):
     seen: list[Any] = []
 
     report = syncengine.run(
-        {**SPEC, "execution": {"method": "staged"}}, source=[{"id": 1, "v": "a"}], connection=db.url, emit=seen.append
+        {**SPEC, "execution": {"method": "staged"}},
+        source=[{"id": 1, "v": "a"}],
+        connection=db.url,
+        emit=seen.append,
     )
 
     names = [type(event).__name__ for event in seen]
     assert (names[0], names[-1]) == ("SpecStarted", "SpecFinished")
-    assert [event.unit for event in seen if type(event).__name__ == "UnitCommitted"][-2:] == ["publish", "tidy"]
+    assert [event.unit for event in seen if type(event).__name__ == "UnitCommitted"][-2:] == [
+        "publish",
+        "tidy",
+    ]
     assert [event.rows for event in seen if type(event).__name__ == "RowsRead"] == [1]
     assert syncengine.Report.of(seen) == report
 
@@ -308,7 +345,11 @@ def test_an_emit_that_raises_ends_the_run_and_the_table_is_as_it_was(db: Databas
 
 FAILURES: dict[str, tuple[dict[str, Any], Any, str]] = {
     "invalid-spec": ({"conflict_keys": ["nope"]}, [{"id": 1}], "invalid-spec"),
-    "several-problems": ({"conflict_keys": ["id"], "update_columns": ["x", "y"]}, [{"id": 1}], "invalid-spec"),
+    "several-problems": (
+        {"conflict_keys": ["id"], "update_columns": ["x", "y"]},
+        [{"id": 1}],
+        "invalid-spec",
+    ),
     "no-arbiter": ({"conflict_keys": ["v"]}, [{"id": 1, "v": "a"}], "no-arbiter-index"),
     "bad-row": ({"conflict_keys": ["id"]}, [{"id": 1}, {"id": "x"}], "bad-row"),
     "duplicates": ({"conflict_keys": ["id"]}, [{"id": 1, "v": "a"}, {"id": 1, "v": "b"}], "duplicate-keys"),
@@ -319,7 +360,9 @@ FAILURES: dict[str, tuple[dict[str, Any], Any, str]] = {
 
 
 @pytest.mark.parametrize(("spec", "rows", "code"), FAILURES.values(), ids=FAILURES)
-def test_errors_say_what_where_and_how_to_mend_it_and_travel(db: Database, spec: dict[str, Any], rows: Any, code: str):
+def test_errors_say_what_where_and_how_to_mend_it_and_travel(
+    db: Database, spec: dict[str, Any], rows: Any, code: str
+):
     error = refused(db, rows, **spec)
 
     for each in error.each():
@@ -338,7 +381,9 @@ def test_errors_say_what_where_and_how_to_mend_it_and_travel(db: Database, spec:
     assert stored(db) == []
 
 
-@pytest.mark.parametrize("source", ["rows.csv", b"x", {"id": 1}, 5, object()], ids=["text", "bytes", "one-row", "number", "object"])
+@pytest.mark.parametrize(
+    "source", ["rows.csv", b"x", {"id": 1}, 5, object()], ids=["text", "bytes", "one-row", "number", "object"]
+)
 def test_what_is_no_source_is_refused(db: Database, source: Any):
     error = refused(db, source, conflict_keys=["id"])
 
@@ -459,7 +504,12 @@ def test_a_long_generator_runs_in_bounded_memory(newdb: Database):
     newdb.execute(TABLE)
 
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, newdb.url], capture_output=True, text=True, cwd=ROOT, timeout=120, check=True
+        [sys.executable, "-c", MEASURE, newdb.url],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+        check=True,
     )
 
     rows, grown = map(int, done.stdout.split())

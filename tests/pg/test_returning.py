@@ -64,7 +64,14 @@ def test_rows_come_out_with_what_was_done_to_them(
 ):
     db.execute(TABLE)
 
-    sync(db, ROWS, mode=mode, conflict_keys=["k"], execution={"method": method}, **ask("id", "k", "d", rows=rows))
+    sync(
+        db,
+        ROWS,
+        mode=mode,
+        conflict_keys=["k"],
+        execution={"method": method},
+        **ask("id", "k", "d", rows=rows),
+    )
 
     found = returned()
     assert by_op(found, "k") == expected
@@ -83,7 +90,10 @@ def test_insert_gives_the_generated_ids(db: Database, rows: str, method: str):
         db, [{"v": "a"}, {"v": "b"}], mode="insert", execution={"method": method}, **ask("id", "v", rows=rows)
     )
 
-    assert sorted((row["id"], row["v"], row["_op"]) for row in returned()) == [("5", "a", "insert"), ("6", "b", "insert")]
+    assert sorted((row["id"], row["v"], row["_op"]) for row in returned()) == [
+        ("5", "a", "insert"),
+        ("6", "b", "insert"),
+    ]
     assert report.files == (str(Path("out.csv").resolve()),)
 
 
@@ -92,7 +102,12 @@ def test_the_guard_skips_rows_that_come_out_all_the_same(db: Database, method: s
     db.execute(TABLE)
 
     sync(
-        db, ROWS, conflict_keys=["k"], where="target.v > '2'", execution={"method": method}, **ask("k", "v", rows="all")
+        db,
+        ROWS,
+        conflict_keys=["k"],
+        where="target.v > '2'",
+        execution={"method": method},
+        **ask("k", "v", rows="all"),
     )
 
     assert by_op(returned(), "k") == {"same": "unchanged", "other": "skipped", "added": "insert"}
@@ -102,7 +117,8 @@ def test_the_guard_skips_rows_that_come_out_all_the_same(db: Database, method: s
 def test_values_are_those_that_triggers_left(db: Database):
     db.execute(TABLE)
     db.execute(
-        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.v := upper(NEW.v) || '!'; RETURN NEW; END$$;"
+        "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.v := upper(NEW.v) || '!';"
+        "RETURN NEW; END$$;"
         "CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION shout()"
     )
 
@@ -152,7 +168,9 @@ def test_rows_with_null_keys_come_out_each_time_they_are_inserted(db: Database, 
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_are_found_by_an_expression_key(db: Database, method: str):
     db.execute("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, email text, v text)")
-    db.execute("CREATE UNIQUE INDEX ON t (lower(email)); INSERT INTO t (email, v) VALUES ('Ada@x', '1'), ('Bob@x', '1')")
+    db.execute(
+        "CREATE UNIQUE INDEX ON t (lower(email)); INSERT INTO t (email, v) VALUES ('Ada@x', '1'), ('Bob@x', '1')"
+    )
     source = [{"email": "ADA@x", "v": "2"}, {"email": "Bob@x", "v": "1"}, {"email": "new@x", "v": "1"}]
 
     spec = {"conflict_keys": ["lower(email)"], "update_columns": ["v"], "execution": {"method": method}}
@@ -167,22 +185,42 @@ def test_rows_are_found_by_an_expression_key(db: Database, method: str):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_rows_are_found_by_a_partial_index(db: Database, method: str):
-    db.execute("CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, k text, gone boolean DEFAULT false, v text)")
+    db.execute(
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY, k text, gone boolean DEFAULT false, v text)"
+    )
     db.execute("CREATE UNIQUE INDEX ON t (k) WHERE NOT gone")
     db.execute("INSERT INTO t (k, gone, v) VALUES ('a', true, 'old'), ('a', false, '1'), ('b', false, '1')")
-    source = [{"k": "a", "gone": False, "v": "2"}, {"k": "b", "gone": False, "v": "1"}, {"k": "c", "gone": True, "v": "1"}]
+    source = [
+        {"k": "a", "gone": False, "v": "2"},
+        {"k": "b", "gone": False, "v": "1"},
+        {"k": "c", "gone": True, "v": "1"},
+    ]
 
-    spec = {"conflict_keys": ["k"], "conflict_where": "NOT gone", "null_keys": "insert", "execution": {"method": method}}
+    spec = {
+        "conflict_keys": ["k"],
+        "conflict_where": "NOT gone",
+        "null_keys": "insert",
+        "execution": {"method": method},
+    }
     sync(db, source, **spec, **ask("id", "k", rows="all"))
 
-    assert sorted((row["id"], row["_op"]) for row in returned()) == [("2", "update"), ("3", "unchanged"), ("4", "insert")]
+    assert sorted((row["id"], row["_op"]) for row in returned()) == [
+        ("2", "update"),
+        ("3", "unchanged"),
+        ("4", "insert"),
+    ]
 
 
 def test_rows_of_an_update_without_index_come_out(db: Database):
     db.execute("CREATE TABLE t (k int, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b')")
 
-    sync(db, [{"k": 1, "v": "x"}, {"k": 2, "v": "b"}, {"k": 3, "v": "c"}], mode="update", conflict_keys=["k"],
-         **ask("k", "v", rows="all"))
+    sync(
+        db,
+        [{"k": 1, "v": "x"}, {"k": 2, "v": "b"}, {"k": 3, "v": "c"}],
+        mode="update",
+        conflict_keys=["k"],
+        **ask("k", "v", rows="all"),
+    )
 
     assert returned() == [{"k": "1", "v": "x", "_op": "update"}, {"k": "2", "v": "b", "_op": "unchanged"}]
 
@@ -205,9 +243,19 @@ def test_rows_of_a_partitioned_table_come_out(db: Database):
 
 
 def test_csv_is_as_copy_writes_it_and_json_keeps_types(db: Database):
-    db.execute("CREATE TABLE t (k int PRIMARY KEY, v text, doc jsonb, n numeric, tags text[], b bytea, at timestamptz)")
+    db.execute(
+        "CREATE TABLE t (k int PRIMARY KEY, v text, doc jsonb, n numeric, tags text[], b bytea, at timestamptz)"
+    )
     source = [
-        {"k": 1, "v": 'a "b",\nc', "doc": {"x": [1, None]}, "n": "1.10", "tags": ["x", "y z"], "b": b"\x00", "at": "2024-01-01 12:00+02"},
+        {
+            "k": 1,
+            "v": 'a "b",\nc',
+            "doc": {"x": [1, None]},
+            "n": "1.10",
+            "tags": ["x", "y z"],
+            "b": b"\x00",
+            "at": "2024-01-01 12:00+02",
+        },
         {"k": 2, "v": "", "doc": None, "n": None, "tags": None, "b": None, "at": None},
     ]
     columns = ["k", "v", "doc", "n", "tags", "b", "at"]
@@ -221,8 +269,16 @@ def test_csv_is_as_copy_writes_it_and_json_keeps_types(db: Database):
         '2,"",,,,,,insert\n'
     )
     assert returned("out.jsonl") == [
-        {"k": 1, "v": 'a "b",\nc', "doc": {"x": [1, None]}, "n": 1.1, "tags": ["x", "y z"], "b": "\\x00",
-         "at": "2024-01-01T10:00:00+00:00", "_op": "update"},
+        {
+            "k": 1,
+            "v": 'a "b",\nc',
+            "doc": {"x": [1, None]},
+            "n": 1.1,
+            "tags": ["x", "y z"],
+            "b": "\\x00",
+            "at": "2024-01-01T10:00:00+00:00",
+            "_op": "update",
+        },
         {"k": 2, "v": "", "doc": None, "n": None, "tags": None, "b": None, "at": None, "_op": "update"},
     ]
 
@@ -244,18 +300,27 @@ def test_odd_column_names_come_out_as_they_are(db: Database, to: str):
 
     sync(db, [{"id": 1, **dict.fromkeys(names, "v")}], conflict_keys=["id"], **ask(*names, "ID", to=to))
 
-    assert returned(to) == [{**dict.fromkeys(names, "v"), "id": "1" if to == "out.csv" else 1, "_op": "insert"}]
+    assert returned(to) == [
+        {**dict.fromkeys(names, "v"), "id": "1" if to == "out.csv" else 1, "_op": "insert"}
+    ]
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("rows", ["written", "all"])
 def test_columns_called_like_ours_do_not_collide(db: Database, rows: str, method: str):
-    db.execute("CREATE TABLE t (_op int PRIMARY KEY, _tid text, _table text, _set_0 text, _rn text, written text)")
+    db.execute(
+        "CREATE TABLE t (_op int PRIMARY KEY, _tid text, _table text, _set_0 text, _rn text, written text)"
+    )
     source = [{"_op": 1, "_tid": "a", "_table": "b", "_set_0": "c", "_rn": "d", "written": "e"}]
 
     sync(
-        db, source, conflict_keys=["_op"], duplicates="last", execution={"method": method},
-        update_columns=["*", {"_tid": "excluded._tid || '!'"}], **ask("_op", "_tid", "_rn", "written", rows=rows),
+        db,
+        source,
+        conflict_keys=["_op"],
+        duplicates="last",
+        execution={"method": method},
+        update_columns=["*", {"_tid": "excluded._tid || '!'"}],
+        **ask("_op", "_tid", "_rn", "written", rows=rows),
     )
 
     assert returned() == [{"_op": "1", "_tid": "a", "_rn": "d", "written": "e", "__op": "insert"}]
@@ -289,7 +354,13 @@ def test_the_file_appears_after_the_commit(db: Database, method: str):
     def look(event: object) -> None:
         seen.append((type(event).__name__, Path("out.csv").exists()))
 
-    sync_with = {"name": "t", "target": "t", "conflict_keys": ["k"], "execution": {"method": method}, **ask("k")}
+    sync_with = {
+        "name": "t",
+        "target": "t",
+        "conflict_keys": ["k"],
+        "execution": {"method": method},
+        **ask("k"),
+    }
     syncengine.run(sync_with, source=ROWS, connection=db.url, emit=look)
 
     assert ("FileWritten", True) in seen
@@ -365,7 +436,10 @@ def test_a_path_outside_the_project_is_refused(db: Database):
 
 @pytest.mark.parametrize(
     ("columns", "says"),
-    [pytest.param(["nmae"], "has no column 'nmae'", id="unknown"), pytest.param(["k", "K"], "twice", id="twice-folded")],
+    [
+        pytest.param(["nmae"], "has no column 'nmae'", id="unknown"),
+        pytest.param(["k", "K"], "twice", id="twice-folded"),
+    ],
 )
 def test_columns_that_cannot_be_returned_are_refused(db: Database, columns: list[str], says: str):
     db.execute(TABLE)
@@ -394,7 +468,9 @@ def test_a_repeated_attempt_returns_its_rows_once(db: Database):
 
 
 def test_a_created_table_returns_its_rows(db: Database):
-    sync(db, [{"k": 1, "v": "a"}], target={"table": "t", "create": True}, conflict_keys=["k"], **ask("k", "v"))
+    sync(
+        db, [{"k": 1, "v": "a"}], target={"table": "t", "create": True}, conflict_keys=["k"], **ask("k", "v")
+    )
 
     assert returned() == [{"k": "1", "v": "a", "_op": "insert"}]
 

@@ -210,7 +210,7 @@ def test_numbered_fields_go_to_the_columns_in_order(
             "columns: {name: id}",
             ["id", "name"],
             PEOPLE,
-            "1: field 'name' of the source matches no column",
+            "1: field 'name' of the source is not loaded: column name is filled from something else",
             "ignore_fields: ['name']",
             id="column-taken-by-another-field",
         ),
