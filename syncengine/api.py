@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from syncengine.spec.project import Project
     from syncengine.targets import Targets
 
+
 def _ignore(event: ev.Event) -> None:
     """Let an event go by."""
 

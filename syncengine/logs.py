@@ -40,7 +40,9 @@ def _redacted(logger: object, method: str, event: structlog.typing.EventDict) ->
     return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
-def _without_nothing(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _without_nothing(
+    logger: object, method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
     """Leave out what is not known, for people."""
     return {key: value for key, value in event.items() if value not in (None, "")}
 

@@ -43,11 +43,10 @@ def _facts(plan: Plan) -> Iterator[str]:
 def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     transaction = "one transaction, repeatable read" if unit.isolation == "repeatable read" else "own transaction"
     when = ", whatever happened before" if unit.always else ""
-    if not sql:
-        titles = "; ".join(step.title for step in unit.steps if not _is_last(step))
-        yield _flat(f"  {unit.name:<8} {transaction}{when}: {titles}")
-        return
     yield f"  {unit.name:<8} {transaction}{when}"
+    if not sql:
+        yield from (_flat(f"    - {step.title}") for step in unit.steps if not _is_last(step))
+        return
     for step in unit.steps:
         last = " (only in the last attempt, when other writers were in the way)" if _is_last(step) else ""
         yield _flat(f"    -- {step.title}{last}")

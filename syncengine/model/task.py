@@ -73,8 +73,8 @@ class Task:
     """`relation` is what the mode reads: columns named as in the target, one row per source row.
 
     `stage` lists the staging columns; `converts` tells that they differ from the loaded columns, so that a second
-    relation with the target's columns is made of them.  `compared` are the (column, identity_equal) pairs `table` already holds the columns that `create` will make; `infers` tells that
-    their types are yet to be inferred from the staged source.
+    relation with the target's columns is made of them.  For a target that is to be created, `table` already holds
+    the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
     """
 
     spec: Spec

@@ -53,7 +53,9 @@ class _Mapping:
     used: set[str] = field(default_factory=set)
     problems: list[SyncError] = field(default_factory=list)
 
-    def complain(self, pointer: str, message: str, hint: str | None = None, detail: str | None = None) -> None:
+    def complain(
+        self, pointer: str, message: str, hint: str | None = None, detail: str | None = None
+    ) -> None:
         location = self.spec.mark(pointer)
         self.problems.append(SpecError(message, detail=detail, hint=hint, location=location))
 
@@ -101,7 +103,9 @@ def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
     facts = _column(work, item.column)
     if facts is None:
         names = [column.name for column in work.table.columns]
-        work.complain(pointer, f"{work.table} has no column {item.column!r}", did_you_mean(item.column, names))
+        work.complain(
+            pointer, f"{work.table} has no column {item.column!r}", did_you_mean(item.column, names)
+        )
         return
     if facts.name in work.mapped:
         work.complain(pointer, f"column {facts.name} is there twice", "leave one of them out")
@@ -168,7 +172,7 @@ def _map_by_name(work: _Mapping) -> None:
         return
     if len(strange) > _MOST_COMPLAINTS:
         message = f"{len(strange)} fields of the source match no column of {work.table}: {shortened(strange)}"
-        rename = "name their columns under `columns`, or leave out all that match none: `ignore_fields: \"*\"`"
+        rename = 'name their columns under `columns`, or leave out all that match none: `ignore_fields: "*"`'
         work.complain("/source", message, rename)
         return
     for name in strange:
@@ -199,7 +203,9 @@ def _complain_of_field(work: _Mapping, name: str) -> None:
     leave_out = f"leave it out with `ignore_fields: [{name!r}]`"
     own = _column(work, name)
     if own is not None:
-        message = f"field {name!r} of the source is not loaded: column {own.name} is filled from something else"
+        message = (
+            f"field {name!r} of the source is not loaded: column {own.name} is filled from something else"
+        )
         work.complain("/source", message, leave_out)
         return
     columns = [column.name for column in work.table.columns if column.name not in work.mapped]
@@ -217,7 +223,11 @@ def _map_by_position(work: _Mapping) -> None:
     if not fields:
         return
     if not work.table.exists:
-        hint = "name the fields: `header: [id, name, …]`" if work.source.csv else "hand over dicts or named tuples"
+        hint = (
+            "name the fields: `header: [id, name, …]`"
+            if work.source.csv
+            else "hand over dicts or named tuples"
+        )
         work.complain("/source", f"{work.table} can't be created from fields without names", hint)
         return
     columns = [column for column in work.table.columns if not column.generated]
@@ -225,8 +235,10 @@ def _map_by_position(work: _Mapping) -> None:
     if len(fields) != len(columns) and not (work.spec.ignore_rest and len(fields) > len(columns)):
         message = f"the source has {len(fields)} fields without names, {work.table} has {len(columns)} columns for them"
         names = ", ".join(column.name for column in columns)
-        name = f"name the fields: `header: [{names}]`" if work.source.csv else "hand over dicts or named tuples"
-        hint = f"{name}, or say the column of each: `columns: {{NAME: \"1\"}}`"
+        name = (
+            f"name the fields: `header: [{names}]`" if work.source.csv else "hand over dicts or named tuples"
+        )
+        hint = f'{name}, or say the column of each: `columns: {{NAME: "1"}}`'
         work.complain("/source", message, hint)
         return
     for name, column in zip(fields, columns, strict=False):
@@ -242,7 +254,9 @@ def _check_loadable(work: _Mapping) -> None:
         if item.facts.generated:
             hint = f"leave it out: `ignore_fields: [{item.field or name}]`"
             work.problems.append(
-                _refusal(work, pointer, f"column {name} of {work.table} is generated and can't be loaded", hint)
+                _refusal(
+                    work, pointer, f"column {name} of {work.table} is generated and can't be loaded", hint
+                )
             )
         elif not work.table.exists and (fault := _fault_of_name(name)):
             message = f"the column {name} can't be created: {fault}"
@@ -276,7 +290,9 @@ def _check_not_null(work: _Mapping) -> None:
     for name in work.table.unfilled(work.mapped):
         alter = f"ALTER TABLE {in_sql(work.table)} ALTER COLUMN {quote_if_needed(name)} SET DEFAULT …;"
         hint = f"load it: `columns: {{{name}: …}}`, or: {alter}"
-        message = f"column {name} of {work.table} is NOT NULL without a default, and the source does not load it"
+        message = (
+            f"column {name} of {work.table} is NOT NULL without a default, and the source does not load it"
+        )
         work.problems.append(_refusal(work, "/source", message, hint))
 
 
@@ -307,9 +323,7 @@ def _stage(
     return tuple(names.values()), names, plain
 
 
-def _loaded(
-    item: Mapped, names: Mapping[str, Staged], plain: bool, unstable: frozenset[str]
-) -> Loaded:
+def _loaded(item: Mapped, names: Mapping[str, Staged], plain: bool, unstable: frozenset[str]) -> Loaded:
     facts = item.facts
     value = None if plain else _value(item, names)
     stable = item.expression is not None and is_stable(item.expression, unstable)

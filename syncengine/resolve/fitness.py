@@ -27,7 +27,9 @@ def misfits(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncErro
         return [MissingPrivilege(message, hint=hint, location=location)]
     if not table.exists:
         return _obstacles_to_create(spec, table, server)
-    found = [TargetError(message, hint=hint, location=location) for message, hint in _unfit(spec, table, server)]
+    found = [
+        TargetError(message, hint=hint, location=location) for message, hint in _unfit(spec, table, server)
+    ]
     return list(found)
 
 
@@ -59,14 +61,18 @@ def _unfit(spec: Spec, table: TableFacts, server: ServerFacts) -> Iterable[tuple
         return
     if table.rules:
         names = ", ".join(table.rules)
-        yield f"{table} has rewrite rules ({names}), which COPY passes by and which change what is written", (
-            f"DROP RULE {quote_if_needed(table.rules[0])} ON {in_sql(table)}; a trigger can do the same"
+        yield (
+            f"{table} has rewrite rules ({names}), which COPY passes by and which change what is written",
+            (f"DROP RULE {quote_if_needed(table.rules[0])} ON {in_sql(table)}; a trigger can do the same"),
         )
     if table.row_security:
-        yield f"row-level security of {table} applies to {server.role}, which may not see every row it would change", (
-            f"run as the table's owner, or ALTER ROLE {quote_if_needed(server.role)} BYPASSRLS;"
+        yield (
+            f"row-level security of {table} applies to {server.role}, which may not see every row it would change",
+            (f"run as the table's owner, or ALTER ROLE {quote_if_needed(server.role)} BYPASSRLS;"),
         )
-    instead = {event for trigger in table.triggers if trigger.timing == "INSTEAD OF" for event in trigger.events}
+    instead = {
+        event for trigger in table.triggers if trigger.timing == "INSTEAD OF" for event in trigger.events
+    }
     if spec.mode != "update" and not (table.insertable or "INSERT" in instead):
         yield f"{table} is a {table.kind_text} that can't be inserted into", "sync its base table"
     if spec.mode in ("update", "upsert") and not (table.updatable or "UPDATE" in instead):
@@ -77,7 +83,11 @@ def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
     """Return one error with the GRANT for each right that the role lacks."""
     if not task.table.exists:
         return []
-    needed = {"SELECT": _read(task, mode), "INSERT": task.columns, "UPDATE": [a.column for a in task.assignments]}
+    needed = {
+        "SELECT": _read(task, mode),
+        "INSERT": task.columns,
+        "UPDATE": [a.column for a in task.assignments],
+    }
     problems: list[SyncError] = []
     rights = [right for right in needed if right in mode.privileges]
     if task.spec.returning is not None and "SELECT" not in rights:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from syncengine.arbiter import arbiter_hint, explain_misfit, find_arbiter, quote_if_needed
 from syncengine.errors import NoArbiterIndex, SpecError, SyncError
-from syncengine.model.facts import IndexFacts, TableFacts
+from syncengine.model.facts import ColumnFacts, IndexFacts, TableFacts
 from syncengine.model.spec import ColumnRef, Expression, KeySpec, Spec
 from syncengine.model.task import Key, Loaded
 from syncengine.protocols import Mode
@@ -46,7 +46,9 @@ def find_keys(
         keys = tuple(key for key in found if key is not None)
         arbiter = None if problems or not keys else _arbiter(spec, table, keys, infer_arbiter)
     predicate_refs = spec.conflict_where.columns if spec.conflict_where is not None else ()
-    _check_refs(predicate_refs, spec, table, loaded, "/conflict_where", problems)
+    # What is not loaded gets its default; NULL, if there is none, is known before a row is read.
+    known = {column.name for column in loaded} | {column.name for column in table.columns if not _computed(column)}
+    _check_refs(predicate_refs, spec, table, known, "/conflict_where", problems)
     if problems or not keys:
         return Keys(keys=keys, problems=tuple(problems))
     if arbiter is None and mode.needs_arbiter:
@@ -84,7 +86,8 @@ def _key(
         problems.append(SpecError(message, hint=hint, location=spec.mark(pointer)))
         return None
     before = len(problems)
-    _check_refs(item.expression.columns, spec, table, loaded, pointer, problems)
+    names_loaded = {column.name for column in loaded}
+    _check_refs(item.expression.columns, spec, table, names_loaded, pointer, problems)
     if len(problems) > before:
         return None
     return Key(text=item.text, column=None, expression=_exact(item.expression, names))
@@ -100,11 +103,15 @@ def _exact(value: Expression, names: Sequence[str]) -> Expression:
     return value.renamed(lambda ref: replace(ref, name=find(ref.name, names) or ref.name))
 
 
+def _computed(column: ColumnFacts) -> bool:
+    return column.has_default or column.generated or bool(column.identity)
+
+
 def _check_refs(
     refs: Sequence[ColumnRef],
     spec: Spec,
     table: TableFacts,
-    loaded: Sequence[Loaded],
+    known: Collection[str],
     pointer: str,
     problems: list[SyncError],
 ) -> None:
@@ -115,7 +122,7 @@ def _check_refs(
         if found is None:
             message = f"{table} has no column {ref.name!r}"
             problems.append(SpecError(message, hint=did_you_mean(ref.name, names), location=location))
-        elif found not in {column.name for column in loaded}:
+        elif found not in known:
             message = f"column {found} is part of the conflict target, but not loaded from the source"
             problems.append(SpecError(message, location=location))
 

@@ -118,7 +118,7 @@ def frozen_columns(spec: Spec, table: TableFacts, assignments: Sequence[Assignme
             continue
         what = "generated" if facts.generated else "GENERATED ALWAYS AS IDENTITY"
         message = f"column {item.column} of {table} is {what} and can't be updated"
-        hint = f"leave it alone: `update_columns: [\"*\", {{{item.column}: keep}}]`"
+        hint = f'leave it alone: `update_columns: ["*", {{{item.column}: keep}}]`'
         yield TargetError(message, hint=hint, location=spec.mark(_setter(spec, item.column)))
 
 

@@ -75,13 +75,28 @@ def null_key(keys: Sequence[Key], alias: str) -> Composed:
     return SQL(" OR ").join([SQL("{} IS NULL").format(key(part, alias)) for part in keys])
 
 
-def outside(task: Task, alias: str) -> Composed | None:
+def incoming_predicate(task: Task) -> Composed | None:
+    """Return `conflict_where` over the incoming row; a column that is not loaded counts as NULL, its default."""
+    if task.spec.conflict_where is None:
+        return None
+    types = {column.name: column.type for column in task.table.columns}
+    parts: list[Composable] = []
+    for part in task.spec.conflict_where.parts:
+        if isinstance(part, ColumnRef) and part.name not in task.columns:
+            parts.append(cast(SQL("NULL"), types[part.name]))
+        else:
+            parts.append(_column(part, "excluded") if isinstance(part, ColumnRef) else SQL(part))
+    return Composed([SQL("("), *parts, SQL(")")])
+
+
+def outside(task: Task) -> Composed | None:
     """Return the condition that a row can meet no conflict, None if there is no such row."""
     tests = []
     if task.keys and not all(part.match_nulls for part in task.keys):
-        tests.append(null_key([part for part in task.keys if not part.match_nulls], alias))
-    if task.spec.conflict_where is not None:
-        tests.append(SQL("{} IS NOT TRUE").format(expression(task.spec.conflict_where, alias)))
+        tests.append(null_key([part for part in task.keys if not part.match_nulls], "excluded"))
+    predicate = incoming_predicate(task)
+    if predicate is not None:
+        tests.append(SQL("{} IS NOT TRUE").format(predicate))
     return SQL(" OR ").join(tests) if tests else None
 
 

@@ -159,7 +159,7 @@ def drop(relation: QualifiedName) -> Composed:
 
 def check_null_keys(task: Task) -> Composed | None:
     """Return the query for rows that can meet no conflict; None where there can be none."""
-    condition = outside(task, "excluded")
+    condition = outside(task)
     if condition is None or task.null_keys != "error":
         return None
     text = SQL("SELECT {}, count(*) OVER () FROM {} AS excluded WHERE {} LIMIT 5")
@@ -168,7 +168,7 @@ def check_null_keys(task: Task) -> Composed | None:
 
 def _keyed(task: Task) -> Composed:
     """Return a WHERE clause that leaves out the rows which never conflict."""
-    condition = outside(task, "excluded")
+    condition = outside(task)
     return SQL(" WHERE ({}) IS NOT TRUE").format(condition) if condition is not None else Composed([])
 
 

@@ -15,6 +15,7 @@ from syncengine.sql.clauses import (
     changed,
     conflict_target,
     expression,
+    incoming_predicate,
     key_list,
     same_key,
     sample,
@@ -64,11 +65,11 @@ def _set_column(task: Task, number: int) -> str:
 def _match(task: Task) -> Composed:
     """Return the join of the incoming row with the stored one that it conflicts with."""
     condition = same_key(task.keys, "target", "excluded")
-    if task.spec.conflict_where is None:
+    incoming = incoming_predicate(task)
+    if task.spec.conflict_where is None or incoming is None:
         return condition
-    here = expression(task.spec.conflict_where, "target")
-    there = expression(task.spec.conflict_where, "excluded")
-    return SQL("{} AND {} AND {}").format(condition, here, there)
+    stored = expression(task.spec.conflict_where, "target")
+    return SQL("{} AND {} AND {}").format(condition, stored, incoming)
 
 
 def _missing(task: Task) -> Composed:

@@ -188,7 +188,10 @@ def test_spec_and_source_can_not_both_be_standard_input(cli: RunCli, db: Databas
     done = cli("run", "-", "--connection", db.url, cwd=folder, input=spec)
 
     assert done.returncode == 3
-    assert "<stdin>:1:9: standard input can be read once, and the specs themselves come from there" in done.stderr
+    assert (
+        "<stdin>:1:9: standard input can be read once, and the specs themselves come from there"
+        in done.stderr
+    )
 
 
 def test_two_sources_can_not_both_be_standard_input(cli: RunCli, db: Database, folder: Path):
@@ -198,7 +201,9 @@ def test_two_sources_can_not_both_be_standard_input(cli: RunCli, db: Database, f
     done = cli("run", "two.yaml", "--connection", db.url, cwd=folder, input=ROWS)
 
     assert (done.returncode, rows(db)) == (3, [(1, "one"), (2, "two")])
-    assert "two.yaml:7:9: standard input can be read once, and the source of a comes from there" in done.stderr
+    assert (
+        "two.yaml:7:9: standard input can be read once, and the source of a comes from there" in done.stderr
+    )
 
 
 # Which database

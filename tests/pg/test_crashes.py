@@ -62,12 +62,14 @@ PLACES = {
         waiting="wait_event_type = 'Lock' AND wait_event = 'relation'",
     ),
     "update": Place(
-        prepare="CREATE TRIGGER still BEFORE UPDATE ON t FOR EACH ROW WHEN (OLD.id = 500) EXECUTE FUNCTION stand_still()",
+        prepare="CREATE TRIGGER still BEFORE UPDATE ON t"
+        " FOR EACH ROW WHEN (OLD.id = 500) EXECUTE FUNCTION stand_still()",
         lock=f"SELECT pg_advisory_lock({GATE})",
         waiting="wait_event = 'advisory' AND query LIKE '%UPDATE%'",
     ),
     "insert": Place(
-        prepare="CREATE TRIGGER still BEFORE INSERT ON t FOR EACH ROW WHEN (NEW.id = 2500) EXECUTE FUNCTION stand_still()",
+        prepare="CREATE TRIGGER still BEFORE INSERT ON t"
+        " FOR EACH ROW WHEN (NEW.id = 2500) EXECUTE FUNCTION stand_still()",
         lock=f"SELECT pg_advisory_lock({GATE})",
         waiting="wait_event = 'advisory' AND query LIKE '%INSERT%'",
     ),
@@ -223,7 +225,7 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(
 ):
     with standing_still(newdb, tmp_path, PLACES[name]) as process:
         process.send_signal(number)
-        out, err = process.communicate(timeout=SECONDS)
+        _, err = process.communicate(timeout=SECONDS)
 
     assert process.returncode == code, err
     assert "Traceback" not in err

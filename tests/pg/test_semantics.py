@@ -319,3 +319,22 @@ def test_a_locked_table_fails_after_the_lock_timeout_and_leaves_nothing(db: Data
     assert failure.value.sqlstate == "55P03"
     assert db.one("SELECT count(*) FROM t") == 0
     assert db.one("SELECT count(*) FROM pg_class WHERE relname LIKE 'stage%'") == 0
+
+
+@pytest.mark.parametrize("method", STRATEGIES)
+def test_a_partial_index_over_a_column_that_is_not_loaded_takes_its_default(db: Database, method: str) -> None:
+    db.execute("CREATE TABLE t (k text, v text, deleted_at date)")
+    db.execute("CREATE UNIQUE INDEX live ON t (k) WHERE deleted_at IS NULL")
+    db.execute("INSERT INTO t VALUES ('a', 'old', NULL), ('b', 'gone', '2024-01-01')")
+    spec: dict[str, Any] = {
+        "conflict_keys": ["k"],
+        "conflict_where": "deleted_at IS NULL",
+        "execution": {"method": method},
+    }
+
+    rows = [{"k": "a", "v": "new"}, {"k": "b", "v": "new"}]
+    first = sync(db, rows, **spec)
+    second = sync(db, rows, **spec)
+
+    assert (first.updated, first.inserted, second.unchanged) == (1, 1, 2)
+    assert db.execute("SELECT k, v FROM t WHERE deleted_at IS NULL ORDER BY k") == [("a", "new"), ("b", "new")]
