@@ -118,13 +118,13 @@ class Run:
                         continue
                     self._timed(unit, step)
                 if unit.publishes:
-                    self._close_books()
+                    self._close_books(exact=unit.exact and isolation == unit.isolation)
         except psycopg.Error as error:
             raise wrap(error, doing="committing") from error
         self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
-        for file in self._files:
+        files, self._files = self._files, []
+        for file in files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
-        self._files.clear()
 
     def _settings(self) -> Composed:
         pairs = [("search_path", PINNED_PATH), *self.plan.settings]
@@ -218,10 +218,11 @@ class Run:
         )
         return insert + update
 
-    def _close_books(self) -> None:
-        """Refuse to publish unless every row read is in exactly one class."""
+    def _close_books(self, *, exact: bool) -> None:
+        """Refuse to publish unless every row read is in exactly one class, and if `exact` all writes were made."""
         books = self.report.books
-        if not books.closed:
+        unwritten = self.report.pending.unwritten
+        if not books.closed or unwritten < 0 or (exact and unwritten):
             raise BooksDoNotClose(
                 f"{books.rows_read} rows were read, but {books.inserted} inserted, {books.updated} updated,"
                 f" {books.unchanged} unchanged, {books.skipped} skipped, {books.duplicates} duplicates",

@@ -132,7 +132,8 @@ class Unit:
 
     A unit that met another transaction (40001, 40P01) is repeated; the final attempt is READ COMMITTED (SPEC.md
     §11, rule 3).  `publishes`: the books must close before it commits.  `always`: it runs even when an earlier
-    unit failed.  `repeatable` False: it reads a source that can be read only once.
+    unit failed.  `repeatable` False: it reads a source that can be read only once.  `exact`:
+    what is classified as a write must be written, for no trigger can drop it.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Unit:
     publishes: bool = False
     always: bool = False
     repeatable: bool = True
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

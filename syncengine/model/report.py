@@ -33,8 +33,12 @@ class Counts:
 
     def settled(self) -> Counts:
         """Return the books with planned but unwritten rows counted as skipped."""
-        missing = self.planned - self.inserted - self.updated
-        return replace(self, skipped=self.skipped + missing, planned=0)
+        return replace(self, skipped=self.skipped + self.unwritten, planned=0)
+
+    @property
+    def unwritten(self) -> int:
+        """Return how many planned writes did not happen."""
+        return self.planned - self.inserted - self.updated
 
     @property
     def closed(self) -> bool:

@@ -102,6 +102,11 @@ class Task:
         return tuple(column.name for column in self.loaded)
 
     @property
+    def exact(self) -> bool:
+        """Tell that no trigger can drop a row; partitions may have triggers of their own."""
+        return self.table.relation == "table" and not any(t.timing == "BEFORE" for t in self.table.triggers)
+
+    @property
     def converts(self) -> bool:
         return any(column.value is not None for column in self.loaded)
 

@@ -50,6 +50,7 @@ class Rows:
             steps=(*steps.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),
             isolation="repeatable read",
             publishes=True,
+            exact=task.exact,
         )
         return (unit,)
 

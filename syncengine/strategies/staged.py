@@ -46,6 +46,7 @@ class Staged:
                 steps=publish,
                 isolation="repeatable read",
                 publishes=True,
+                exact=task.exact,
             ),
             Unit(name="tidy", steps=tidy, always=True),
         )

@@ -89,7 +89,7 @@ where: excluded.qty <> 0 AND target.name NOT LIKE '%{x}%'
             "note",
             indexes=(an_index("lower(email)", "shop", name="live_email", predicate="(deleted_at IS NULL)"),),
         ),
-        source=None,
+        source=a_source("email", "shop", "note"),
     ),
     "returning": Case(
         spec="conflict_keys: [id]\nreturning: {columns: [id, name], to: out/orders.csv, rows: all}",

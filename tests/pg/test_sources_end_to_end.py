@@ -423,7 +423,7 @@ def test_every_type_comes_through_unchanged(typed: Typed, tmp_path: Path, method
     keys = {} if method == "copy" else {"conflict_keys": ["id"]}
 
     @settings(
-        max_examples=60,
+        max_examples=6,
         deadline=None,
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -211,12 +211,6 @@ def test_a_conflict_target_that_can_not_be_is_refused(spec: str, table: TableFac
             id="column-of-an-expression",
         ),
         pytest.param(
-            "conflict_keys: [region]\nconflict_where: id > 0",
-            an_index("region", predicate="id > 0"),
-            "4:17: column id is part of the conflict target, but not loaded from the source",
-            id="column-of-the-predicate",
-        ),
-        pytest.param(
             "conflict_constraint: orders_id_key\nmode: upsert",
             BY_ID,
             "3:22: conflict key id is not loaded from the source",
@@ -228,6 +222,25 @@ def test_the_whole_conflict_target_must_be_loaded(spec: str, index: IndexFacts, 
     (error,) = complaints(f"{HEAD}{spec}", orders(index), a_source("region"))
 
     assert f"{error.location.line}:{error.location.column}: {error.message}" == message
+
+
+def test_the_predicate_may_speak_of_columns_that_are_null_as_they_are_not_loaded():
+    task = a_task("conflict_keys: [region]\nconflict_where: live", orders(BY_REGION), a_source("region"))
+
+    assert task.arbiter == BY_REGION
+
+
+@pytest.mark.parametrize(
+    "facts", [{"has_default": True}, {"generated": True}, {"identity": "always"}], ids=str
+)
+def test_the_predicate_can_not_speak_of_columns_that_the_server_fills(facts: dict[str, object]):
+    live = a_column("live boolean", **facts)
+    table = a_table("region", live, indexes=(BY_REGION,))
+
+    (error,) = complaints(f"{HEAD}conflict_keys: [region]\nconflict_where: live", table, a_source("region"))
+
+    assert error.location.line == 4
+    assert error.message == "column live is part of the conflict target, but not loaded from the source"
 
 
 def test_the_error_is_that_of_a_missing_arbiter_and_shows_what_there_is():
