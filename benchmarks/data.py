@@ -15,7 +15,23 @@ TABLE = """CREATE TABLE bench.t (
 
 _FIRST = ("Ann", "Bob", "Éva", "François", "Hiro", "José", "Łukasz", "Søren", "Zoë", "Ян", "李雷")
 _LAST = ("Smith", "O'Neil", "Müller", "de la Cruz", "Nowak", "Tanaka", "García", "van Dyk")
-_WORDS = ["alpha", "beta", "order", "shipped", "pending", "return", "customer", "asked", "for", "a", "refund", "because", "box", "arrived", "late"]
+_WORDS = [
+    "alpha",
+    "beta",
+    "order",
+    "shipped",
+    "pending",
+    "return",
+    "customer",
+    "asked",
+    "for",
+    "a",
+    "refund",
+    "because",
+    "box",
+    "arrived",
+    "late",
+]
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 # A row in this many carries a comma, a quote or a newline.
 _ODD_NAMES = {0: '{first} "{last}"', 1: "{last}, {first}", 2: "{first}\n{last}"}

@@ -69,10 +69,10 @@ class Bench:
         self.conn.execute("DROP TABLE IF EXISTS bench.t")
         self.conn.execute(data.TABLE)
         if case.before is not None:
-            with case.before.open("rb") as file, self.conn.cursor() as cursor:
-                with cursor.copy("COPY bench.t FROM STDIN (FORMAT csv, HEADER)") as copy:
-                    while block := file.read(1 << 20):
-                        copy.write(block)
+            statement = "COPY bench.t FROM STDIN (FORMAT csv, HEADER)"
+            with case.before.open("rb") as file, self.conn.cursor() as cursor, cursor.copy(statement) as copy:
+                while block := file.read(1 << 20):
+                    copy.write(block)
             self.conn.execute("VACUUM (FREEZE, ANALYZE) bench.t")
         self.conn.execute("CHECKPOINT")
 
@@ -82,7 +82,11 @@ class Bench:
         wal = self._one("SELECT pg_current_wal_lsn() - '0/0'")
         started = time.perf_counter()
         subprocess.run(
-            arguments, check=True, cwd=self.folder, stdout=subprocess.DEVNULL, env={**os.environ, "DATABASE_URL": self.url}
+            arguments,
+            check=True,
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "DATABASE_URL": self.url},
         )
         seconds = time.perf_counter() - started
         wal = int(self._one("SELECT pg_current_wal_lsn() - '0/0'")) - int(wal)
@@ -118,7 +122,9 @@ def bench() -> Iterator[Bench]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
@@ -133,8 +139,12 @@ def main() -> None:
                 for share in (0, 1, 100)
             ),
         ]
-        print(f"{options.rows:,} rows, medians of {options.repeat}, psql = COPY to staging + INSERT … ON CONFLICT")
-        print("| case | psql s | syncengine s | ratio | WAL MB | dead tuples |\n| --- | --- | --- | --- | --- | --- |")
+        print(
+            f"{options.rows:,} rows, medians of {options.repeat}, psql = COPY to staging + INSERT … ON CONFLICT"
+        )
+        print(
+            "| case | psql s | syncengine s | ratio | WAL MB | dead tuples |\n| --- | --- | --- | --- | --- | --- |"
+        )
         for case in cases:
             print(compare(one, case, options.repeat), flush=True)
 

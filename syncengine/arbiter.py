@@ -142,7 +142,9 @@ def _difference(index: IndexFacts, keys: Sequence[str]) -> str:
     return "has fewer keys" if has < wanted else "has other keys"
 
 
-def arbiter_hint(table: TableFacts, keys: Sequence[str], keys_sql: Sequence[str], predicate: str | None) -> str:
+def arbiter_hint(
+    table: TableFacts, keys: Sequence[str], keys_sql: Sequence[str], predicate: str | None
+) -> str:
     """Return the statement after which the keys can be arbitrated; `keys_sql` are the keys as SQL texts."""
     for index in table.indexes:
         if index.constraint and not index.immediate and _covers(index, keys):

@@ -20,8 +20,9 @@ SyncError
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
 └── Interrupted          Ctrl-C or SIGTERM
 
-`sqlstate` is the server's, where it is the server's error.  `code` is stable and names the error for machines, `exit_code` is SPEC.md §6's, `retryable` tells whether
-the same call may succeed later.  Errors pickle: engines send them home.
+`code` is stable and names the error for machines, `exit_code` is docs/spec.md §6's, `retryable` tells whether the same
+call may succeed later, `sqlstate` is the server's where the error is the server's.  Errors pickle: engines send them
+home.
 """
 
 from __future__ import annotations
@@ -105,9 +106,7 @@ class SpecErrors(SyncError):
     def __init__(self, errors: Sequence[SyncError]) -> None:
         self.errors = tuple(errors)
         first = self.errors[0]
-        super().__init__(
-            first.message, detail=first.detail, hint=first.hint, location=first.location
-        )
+        super().__init__(first.message, detail=first.detail, hint=first.hint, location=first.location)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.errors,))

@@ -37,7 +37,11 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
 
     spec = job.spec
     try:
-        source = open_source(spec) if job.rows is None else IterableSource(job.rows, expected=expected_fields(spec))
+        source = (
+            open_source(spec)
+            if job.rows is None
+            else IterableSource(job.rows, expected=expected_fields(spec))
+        )
         facts = source.describe()
     except SyncError as error:
         error.location = error.location or spec.mark("/source")
@@ -94,9 +98,15 @@ def _infer_and_run(one: Ready, run: Run) -> None:
     drop = RunSql(title=f"drop {'.'.join(stage)}", sql=steps.text(staging.drop(stage)))
     tidy = Unit(name="tidy", steps=(drop,), always=True)
     copied = tuple(
-        replace(step, observes=True) if isinstance(step, CopyIn) else step for step in steps.copied(first.task, stage)
+        replace(step, observes=True) if isinstance(step, CopyIn) else step
+        for step in steps.copied(first.task, stage)
     )
-    run.units((*steps.room_for_staging(first.task), Unit(name="read", steps=copied, repeatable=first.facts.reopenable)))
+    run.units(
+        (
+            *steps.room_for_staging(first.task),
+            Unit(name="read", steps=copied, repeatable=first.facts.reopenable),
+        )
+    )
     try:
         columns = {staged.column.field: staged.column.column for staged in first.task.stage}
         types = infer(one.connection, stage, tuple(columns.values()), run.kinds)
@@ -124,5 +134,7 @@ def _direct(prepared: Prepared) -> dict[str, str]:
     return {
         column.name: column.value.columns[0].name
         for column in prepared.task.loaded
-        if column.value is not None and column.value.text in prepared.facts.fields and len(column.value.columns) == 1
+        if column.value is not None
+        and column.value.text in prepared.facts.fields
+        and len(column.value.columns) == 1
     }

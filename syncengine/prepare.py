@@ -16,7 +16,8 @@ from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
 from syncengine.resolve import resolve
 from syncengine.resolve.columns import undeclared
-from syncengine.spec.expressions import parse
+from syncengine.resolve.operators import extension_types, qualify
+from syncengine.spec.expressions import parse, with_operators
 from syncengine.sql import probes
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def prepare(
         parse=parse_index,
         infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
     )
+    task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
     _check_expressions(task, connection)
     plan = planner.plan(task, mode, registry.strategies(), connection=target)
     untyped = undeclared(task, declared)
@@ -127,7 +129,9 @@ def _unstable(spec: Spec, connection: psycopg.Connection[TupleRow]) -> frozenset
 
 def parse_index(text: str) -> Expression:
     """Parse the key of an index, as the server deparses it."""
-    return parse(text, location=Location("the index's definition"), allowed=frozenset(), allow_functions=frozenset())
+    return parse(
+        text, location=Location("the index's definition"), allowed=frozenset(), allow_functions=frozenset()
+    )
 
 
 def _inferred_arbiter(

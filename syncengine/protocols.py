@@ -121,7 +121,9 @@ class View(Protocol):
 
     name: ClassVar[str]
 
-    def plans(self, plans: Iterable[Plan], failures: Iterable[tuple[str, SyncError]], *, sql: bool) -> str: ...
+    def plans(
+        self, plans: Iterable[Plan], failures: Iterable[tuple[str, SyncError]], *, sql: bool
+    ) -> str: ...
 
     def reports(self, run_id: str, reports: Iterable[Report]) -> str: ...
 

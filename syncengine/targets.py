@@ -31,7 +31,8 @@ class Choice:
 def choose(spec: Spec, project: Project, option: str | None, environ: Mapping[str, str]) -> Choice:
     """Return where a spec goes: the option, the spec's connection, a variable, else the embedded server.
 
-    Raises OptionError where falling back to the embedded server would hide a variable that is not set (SPEC.md §1).
+    Raises OptionError where falling back to the embedded server would hide a variable that is not set (docs/spec.md,
+    §1).
     """
     if option is not None:
         return _named(option, project) or Choice(name="--connection", url=option)
@@ -41,7 +42,9 @@ def choose(spec: Spec, project: Project, option: str | None, environ: Mapping[st
             known = ", ".join(project.connections) or "none"
             raise SpecError(
                 f"there is no connection {spec.target.connection!r} in the project file",
-                hint=f"name one of {known}" if project.connections else "add it to syncengine.yaml under connections",
+                hint=f"name one of {known}"
+                if project.connections
+                else "add it to syncengine.yaml under connections",
                 location=spec.mark("/target/connection"),
             )
         return choice

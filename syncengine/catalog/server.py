@@ -36,6 +36,12 @@ WHERE p.prokind = 'f' AND n.nspname || '.' || p.proname = ANY (%s)
 GROUP BY 1"""
 
 
+_OPERATORS = """
+SELECT t.name, o.oprname, n.nspname
+FROM unnest(%s::text[]) AS t (name), pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+WHERE to_regtype(t.name) IN (o.oprleft, o.oprright) AND n.nspname <> 'pg_catalog'"""
+
+
 def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts:
     """Return the facts, by one query.  Raises TargetError for servers older than PostgreSQL 14."""
     _refuse_old(conn.info.server_version)
@@ -66,6 +72,21 @@ def _refuse_old(version: int) -> None:
             f"the server is PostgreSQL {version // 10000}, which is too old",
             hint=f"use PostgreSQL {OLDEST // 10000} or newer",
         )
+
+
+def operators(conn: psycopg.Connection, types: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the schema of each operator outside pg_catalog that takes one of the types, by type and operator.
+
+    `types` are spelt as table_facts spells them.
+    """
+    if not types:
+        return {}
+    with pinned(conn, doing="looking up operators"):
+        rows = conn.execute(_OPERATORS, (list(types),)).fetchall()
+    found: dict[str, dict[str, str]] = {}
+    for type_name, operator, schema in rows:
+        found.setdefault(type_name, {})[operator] = schema
+    return found
 
 
 def function_volatility(conn: psycopg.Connection, names: Sequence[str]) -> dict[str, str]:

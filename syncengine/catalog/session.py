@@ -24,9 +24,7 @@ LOCK_TIMEOUT = "10s"
 
 
 @contextmanager
-def pinned(
-    conn: psycopg.Connection, *, doing: str, lock_timeout: str = LOCK_TIMEOUT
-) -> Iterator[list[str]]:
+def pinned(conn: psycopg.Connection, *, doing: str, lock_timeout: str = LOCK_TIMEOUT) -> Iterator[list[str]]:
     """Look things up under `search_path = pg_catalog, pg_temp`, so that types come out qualified.
 
     Yields the schemas of the role's own path in search order, implicit ones (pg_catalog) included.  The path

@@ -66,7 +66,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and leave with the exit code of SPEC.md §6."""
+    """Run the command line and leave with the exit code of docs/spec.md §6."""
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(_code(sys.argv[1:]))
 
@@ -86,10 +86,10 @@ def _code(arguments: list[str]) -> int:
         error.show()
         return INVALID
     except SyncError as error:
+        from syncengine import registry
         from syncengine.redact import redact
-        from syncengine.views.text import PLUGIN
 
-        click.echo(redact(PLUGIN.problems("", error)), err=True, nl=False)
+        click.echo(redact(registry.view("text").problems("", error)), err=True, nl=False)
         return error.each()[0].exit_code
     except (KeyboardInterrupt, click.Abort) as stop:
         click.echo(interruption(stop), err=True)

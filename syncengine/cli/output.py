@@ -14,7 +14,7 @@ from syncengine.model import events as ev
 from syncengine.protocols import View
 from syncengine.redact import redact
 
-# SPEC.md §6: several specs leave with the first of these that applies.
+# docs/spec.md §6: several specs leave with the first of these that applies.
 _ORDER = (3, 1, 5, 4, 2, 0)
 P = ParamSpec("P")
 Announce = Callable[[str, str, str | None], None]

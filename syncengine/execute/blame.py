@@ -32,7 +32,9 @@ def blame(
     line = copy_line(error.diag.context or "") if row is None else row
     wrapped.location = place(locate(line)) if line is not None else None
     wrapped.hint = wrapped.hint or _hint(error)
-    column = re.search(r'^COPY .+?, column (.+?): (?:"|null input)', error.diag.context or "", re.MULTILINE | re.DOTALL)
+    column = re.search(
+        r'^COPY .+?, column (.+?): (?:"|null input)', error.diag.context or "", re.MULTILINE | re.DOTALL
+    )
     if column:
         wrapped.message = f"column {column[1]}: {wrapped.message}"
     return wrapped

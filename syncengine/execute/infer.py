@@ -59,7 +59,9 @@ def infer(
     try:
         with connection.transaction():
             connection.execute(PIN)
-            likely = [test for test, fits in _look(connection, relation, tests, FIRST_ROWS) if fits is not False]
+            likely = [
+                test for test, fits in _look(connection, relation, tests, FIRST_ROWS) if fits is not False
+            ]
             fitting = [test for test, fits in _look(connection, relation, likely, None) if fits]
             return {
                 column: _first(connection, relation, column, [name for one, name in fitting if one == column])

@@ -21,7 +21,9 @@ def places(source: Source, fields: Sequence[str], samples: Sequence[str]) -> tup
     `samples` are JSON objects with one value a field.  A key that the source writes in another way than the server
     (007 for 7) is not found; nor is anything past the first million rows.
     """
-    wanted = {tuple(plain(value) for value in json.loads(sample, parse_float=str).values()) for sample in samples}
+    wanted = {
+        tuple(plain(value) for value in json.loads(sample, parse_float=str).values()) for sample in samples
+    }
     try:
         return tuple(islice(_find(source, fields, wanted), MOST_PLACES))
     except SyncError:

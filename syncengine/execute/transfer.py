@@ -91,9 +91,7 @@ def _copy_parts(
     return Sent(rows=rows, taken=taken, bytes=size)
 
 
-def _copy_rows(
-    step: CopyIn, connection: psycopg.Connection[object], stream: RowStream, emit: Emit
-) -> Sent:
+def _copy_rows(step: CopyIn, connection: psycopg.Connection[object], stream: RowStream, emit: Emit) -> Sent:
     columns = [column.column for column in step.columns]
     statement = staging.copy_in((step.schema, step.table), columns, None)
     ticker = _Ticker(emit)
@@ -190,14 +188,18 @@ def _insert(
         with connection.transaction():
             _send(step, connection, rows)
     except (psycopg.DataError, UnicodeEncodeError) as error:
-        statement = staging.copy_in((step.schema, step.table), [column.column for column in step.columns], None)
+        statement = staging.copy_in(
+            (step.schema, step.table), [column.column for column in step.columns], None
+        )
         _copy_texts(statement, connection, rows, locate)
         if isinstance(error, psycopg.Error):
             raise wrap(error, doing="INSERT") from error
         raise
 
 
-def _send(step: InsertRows, connection: psycopg.Connection[object], rows: Sequence[Sequence[str | None]]) -> None:
+def _send(
+    step: InsertRows, connection: psycopg.Connection[object], rows: Sequence[Sequence[str | None]]
+) -> None:
     statement = step.sql + staging.values(len(rows), len(step.columns)).as_string()
     with RawCursor(connection) as cursor:
         cursor.execute(statement.encode(), [value for row in rows for value in row])

@@ -41,7 +41,9 @@ def _facts(plan: Plan) -> Iterator[str]:
 
 
 def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
-    transaction = "one transaction, repeatable read" if unit.isolation == "repeatable read" else "own transaction"
+    transaction = (
+        "one transaction, repeatable read" if unit.isolation == "repeatable read" else "own transaction"
+    )
     when = ", whatever happened before" if unit.always else ""
     yield f"  {unit.name:<8} {transaction}{when}"
     if not sql:
@@ -76,7 +78,7 @@ def quantity(number: int) -> str:
 
 
 def document(plan: Plan) -> dict[str, object]:
-    """Return a plan as JSON values (SPEC.md §6); the counters are null, for nothing was counted."""
+    """Return a plan as JSON values (docs/spec.md §6); the counters are null, for nothing was counted."""
     return {
         "name": plan.name,
         "mode": plan.mode,

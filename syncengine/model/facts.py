@@ -55,7 +55,7 @@ class ColumnFacts:
     """One column.  `type` carries its modifiers (`numeric(12,2)`), `base_type` does not (`numeric`); for a
     domain `base_type` is that of its base, without modifiers.
 
-    `identity_equal` tells that the type's `=` holds only between values of the same image (SPEC.md §11, rule 2).
+    `identity_equal` tells that the type's `=` holds only between values of the same image (docs/spec.md §11, rule 2).
     `equality` is the schema and name of the type's default btree `=` operator, None if it has none.
     `collation` is the schema and name of a collation other than the type's own.
     `kind` is what a structured Python value becomes: json, array or plain text.

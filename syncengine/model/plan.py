@@ -44,7 +44,7 @@ class RunSql:
     """One statement; the rows it affects count as `counts`.
 
     `own_path`: it can fire triggers, defaults and checks, so it runs under the role's own search_path
-    (SPEC.md §11, rule 14); all other statements run under the pinned one.  `last_resort`: it runs only in a
+    (docs/spec.md §11, rule 14); all other statements run under the pinned one.  `last_resort`: it runs only in a
     unit's final, READ COMMITTED attempt.  `parts` are run only where a value makes the whole fail, to learn which
     column is to blame.
     """
@@ -130,7 +130,7 @@ Step = RunSql | CopyIn | InsertRows | Check | Classify | WriteFile
 class Unit:
     """Steps that commit together.
 
-    A unit that met another transaction (40001, 40P01) is repeated; the final attempt is READ COMMITTED (SPEC.md
+    A unit that met another transaction (40001, 40P01) is repeated; the final attempt is READ COMMITTED (docs/spec.md
     §11, rule 3).  `publishes`: the books must close before it commits.  `always`: it runs even when an earlier
     unit failed.  `repeatable` False: it reads a source that can be read only once.  `exact`:
     what is classified as a write must be written, for no trigger can drop it.
@@ -199,9 +199,11 @@ class Plan:
         return explain(self, sql=sql)
 
     def to_json(self) -> str:
-        """Return the plan as a JSON document of SPEC.md §6's shape, one spec long."""
+        """Return the plan as a JSON document of docs/spec.md §6's shape, one spec long."""
         import json
 
         from syncengine.model.explain import FORMAT, document
 
-        return json.dumps({"format": FORMAT, "ok": True, "specs": [document(self)]}, indent=2, ensure_ascii=False)
+        return json.dumps(
+            {"format": FORMAT, "ok": True, "specs": [document(self)]}, indent=2, ensure_ascii=False
+        )

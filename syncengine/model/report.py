@@ -15,7 +15,7 @@ class Counts:
     """The books of one unit, or of all committed ones; `planned` are the inserts and updates that were announced.
 
     Planned writes that did not happen (a BEFORE trigger returned NULL, another writer was there first) are
-    skipped: SPEC.md §11, rules 3 and 4.
+    skipped: docs/spec.md §11, rules 3 and 4.
     """
 
     rows_read: int = 0
@@ -48,8 +48,17 @@ class Counts:
 
 
 _COUNTS = tuple(Counts.__dataclass_fields__)
-# The counters of SPEC.md §6, in its order.
-COUNTERS = ("rows_read", "inserted", "updated", "unchanged", "skipped", "deleted", "quarantined", "duplicates")
+# The counters of docs/spec.md §6, in its order.
+COUNTERS = (
+    "rows_read",
+    "inserted",
+    "updated",
+    "unchanged",
+    "skipped",
+    "deleted",
+    "quarantined",
+    "duplicates",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ class Expression:
 
     `parts` alternate between SQL text and column references, so that whoever renders it can quote the
     columns and choose the relation's alias.  `volatility` is stable when the value depends on the time
-    of the run (`now()`), which makes it written but never compared (SPEC.md §11, rule 2).
+    of the run (`now()`), which makes it written but never compared (docs/spec.md §11, rule 2).
     """
 
     text: str

@@ -57,7 +57,7 @@ class Key:
 class Assignment:
     """One column that an update sets; without an expression, to the incoming value.
 
-    `compared`: it decides whether a row changes (SPEC.md §11, rule 2).
+    `compared`: it decides whether a row changes (docs/spec.md §11, rule 2).
     """
 
     column: str

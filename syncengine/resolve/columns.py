@@ -69,7 +69,7 @@ def map_columns(
     *,
     staged: bool,
 ) -> Columns:
-    """Map the source's fields to the target's columns (SPEC.md §4).
+    """Map the source's fields to the target's columns (docs/spec.md §4).
 
     `staged`: the fields are in a staging table already, all as text.  Where there are problems, every column counts
     as loaded, so that the rest of the spec is looked at as well and not blamed for what is missing here.

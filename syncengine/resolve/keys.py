@@ -47,7 +47,9 @@ def find_keys(
         arbiter = None if problems or not keys else _arbiter(spec, table, keys, infer_arbiter)
     predicate_refs = spec.conflict_where.columns if spec.conflict_where is not None else ()
     # What is not loaded gets its default; NULL, if there is none, is known before a row is read.
-    known = {column.name for column in loaded} | {column.name for column in table.columns if not _computed(column)}
+    known = {column.name for column in loaded} | {
+        column.name for column in table.columns if not _computed(column)
+    }
     _check_refs(predicate_refs, spec, table, known, "/conflict_where", problems)
     if problems or not keys:
         return Keys(keys=keys, problems=tuple(problems))

@@ -141,7 +141,9 @@ class CsvFile:
         if "\0" in text:
             line += text.count("\n", 0, text.index("\0"))
             message = "a field holds a NUL character, which PostgreSQL cannot store"
-            raise BadRow(message, hint="take the NUL bytes out of the file", location=Location(self.label, line))
+            raise BadRow(
+                message, hint="take the NUL bytes out of the file", location=Location(self.label, line)
+            )
         return _framing.fields(text, self._layout.form, null)
 
     def _width(self, body: _Body) -> int:

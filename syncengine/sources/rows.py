@@ -27,7 +27,9 @@ class Rows:
         rows = spec.options.get("rows")
         if not isinstance(rows, Sequence) or not all(isinstance(row, Mapping) for row in rows):
             raise SpecError("`rows` must be a list of mappings of field to value")
-        return IterableSource(list(rows), expected=where.expected, label=_label(len(rows)), unit="item", json_values=True)
+        return IterableSource(
+            list(rows), expected=where.expected, label=_label(len(rows)), unit="item", json_values=True
+        )
 
 
 def _label(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What SPEC.md describes and this version does not carry out: the only list of it.
+"""What docs/spec.md describes and this version does not carry out: the only list of it.
 
 Each gives NotAvailable at its place; nothing is accepted and ignored.  A value that asks for nothing
 (`checks: []`) or for what happens anyway (`transaction: all`) is fine.

@@ -7,7 +7,8 @@ is parsed unwrapped as `SELECT 1 WHERE <fragment>`: in parentheses `true) OR (1=
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +23,11 @@ _MAX_LENGTH = 10_000
 _PLACES = frozenset(
     ["location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end", "stmt_location", "stmt_len"]
 )
+
+# Kinds of PostgreSQL's A_Expr: operators that OPERATOR(schema.name) can stand for (plain, ANY, ALL) …
+_NAMEABLE = frozenset([1, 2, 3])
+# … and BETWEEN in its four forms, which is made of comparisons.
+_BEHIND = dict.fromkeys([11, 12, 13, 14], "<=")
 
 Place = Callable[[int], Location]
 # A protobuf message; its class is known to the parser alone.
@@ -49,7 +55,7 @@ def parse(
     offset = _offsets(text, _PREFIX)
     check = Check(allowed, allow_functions, lambda position: place(offset(position)))
     check.node(select.where_clause)
-    parts = _cut(tree, check)
+    parts = _cut(tree, check.columns, place(0))
     return Expression(
         text=text,
         parts=parts,
@@ -57,6 +63,53 @@ def parse(
         volatility="stable" if check.depends_on_time else "immutable",
         location=location,
     )
+
+
+def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str | None]) -> Expression:
+    """Return the expression with operators beside columns named with the schema that `schema_of` gives, if any.
+
+    Raises SpecError where the syntax leaves no room for a schema, as IN and LIKE do.
+    """
+    location = value.location or Location("")
+    names = {f"c{number}": ref for number, ref in enumerate(value.columns)}
+    numbers = iter(names)
+    tree = _raw(_PREFIX + "".join(part if isinstance(part, str) else next(numbers) for part in value.parts))
+    found = False
+    for node in _nodes(tree, "A_Expr"):
+        operator = _BEHIND.get(node.kind, node.name[-1].string.sval)
+        refs = (names.get(_column_name(operand)) for operand in (node.lexpr, node.rexpr))
+        schema = next((s for ref in refs if ref is not None and (s := schema_of(operator, ref))), None)
+        if schema is None:
+            continue
+        if node.kind not in _NAMEABLE:
+            hint = "write it with operators such as = ANY (…), or cast the column to text"
+            message = f"this syntax can't name {schema}'s operator {operator}"
+            raise SpecError(message, detail=_excerpt(value.text), hint=hint, location=location)
+        del node.name[:]
+        for word in (schema, operator):
+            node.name.add().string.sval = word
+        found = True
+    if not found:
+        return value
+    columns = [(n, names[n.fields[0].string.sval]) for n in _nodes(tree, "ColumnRef")]
+    return replace(value, parts=_cut(tree, columns, location))
+
+
+def _nodes(tree: Tree, kind: str) -> list[Tree]:
+    """Return all messages of a kind below a tree."""
+    found, waiting = [], [tree]
+    while waiting:
+        message = waiting.pop()
+        if message.DESCRIPTOR.name in (kind, kind.replace("_", "")):
+            found.append(message)
+        for field, inner in message.ListFields():
+            if field.message_type is not None:
+                waiting.extend((inner,) if hasattr(inner, "DESCRIPTOR") else inner)
+    return found
+
+
+def _column_name(operand: Tree) -> str:
+    return operand.column_ref.fields[0].string.sval if operand.HasField("column_ref") else ""
 
 
 def parse_type(text: str, *, location: Location) -> str:
@@ -135,21 +188,23 @@ def _without_target(tree: Tree) -> Tree:
     return rest
 
 
-def _cut(tree: Tree, check: Check) -> tuple[str | ColumnRef, ...]:
+def _cut(
+    tree: Tree, columns: Iterable[tuple[Tree, ColumnRef]], location: Location
+) -> tuple[str | ColumnRef, ...]:
     """Deparse the tree with a placeholder for each column, and cut the text there."""
-    before = _deparse(tree, check.place(0))
+    before = _deparse(tree, location)
     # Cheap beside what a wrong deparse would do: the text that is sent must mean what was checked.
     if _without_places(_raw(before)) != _without_places(tree):
-        raise SpecError("the SQL cannot be written back as it was read", location=check.place(0))
+        raise SpecError("the SQL cannot be written back as it was read", location=location)
     mark = "ref_"
     while mark in before:
         mark = f"_{mark}"
     refs: list[ColumnRef] = []
-    for node, ref in check.columns:
+    for node, ref in columns:
         del node.fields[:]
         node.fields.add().string.sval = f"{mark}{len(refs)}_"
         refs.append(ref)
-    pieces = re.split(f"{mark}([0-9]+)_", _deparse(tree, check.place(0)).removeprefix(_PREFIX))
+    pieces = re.split(f"{mark}([0-9]+)_", _deparse(tree, location).removeprefix(_PREFIX))
     parts = [refs[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
     return tuple(part for part in parts if part)
 

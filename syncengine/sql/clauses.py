@@ -125,7 +125,7 @@ def differs(pairs: Sequence[Comparison]) -> Composed:
 
 
 def changed(task: Task) -> Composed:
-    """Return the changed-row predicate over the columns that SPEC.md §11, rule 2, compares."""
+    """Return the changed-row predicate over the columns that docs/spec.md §11, rule 2, compares."""
     pairs: list[Comparison] = []
     for item in task.assignments:
         if not item.compared:

@@ -37,7 +37,8 @@ def matches(relation: QualifiedName, tests: Sequence[tuple[str, str]], rows: int
     With `rows`, only so many rows are looked at, whichever come first.
     """
     parts = [
-        SQL("bool_and({} ~ {})").format(ident(column), Literal(PATTERNS[type_name])) for column, type_name in tests
+        SQL("bool_and({} ~ {})").format(ident(column), Literal(PATTERNS[type_name]))
+        for column, type_name in tests
     ]
     limit = SQL("") if rows is None else SQL(" LIMIT {}").format(Literal(rows))
     text = SQL("SELECT {} FROM (SELECT * FROM {}{}) AS staged")

@@ -61,7 +61,7 @@ def beside(taken: Collection[str], name: str) -> str:
 
 
 def stage_name(run: str) -> str:
-    """Return the staging table's name for a run (SPEC.md §9)."""
+    """Return the staging table's name for a run (docs/spec.md §9)."""
     return f"stage_{run}"
 
 

@@ -25,7 +25,9 @@ def of_task(task: Task) -> list[tuple[str, Expression, Composed]]:
     for assignment in task.assignments:
         if assignment.expression is not None:
             value = cast(expression(assignment.expression), assignment.base_type)
-            probes.append(("/update_columns", assignment.expression, _over_rows(task, SQL("SELECT {}").format(value))))
+            probes.append(
+                ("/update_columns", assignment.expression, _over_rows(task, SQL("SELECT {}").format(value)))
+            )
     if spec.where is not None:
         # In WHERE, so that the server refuses a guard that is not boolean.
         guard = SQL("{} WHERE {}").format(_over_rows(task, SQL("SELECT 1")), expression(spec.where))
@@ -40,19 +42,23 @@ def of_task(task: Task) -> list[tuple[str, Expression, Composed]]:
 
 def _nothing_staged(task: Task) -> Composed:
     columns = [
-        SQL("{} AS {}").format(cast(SQL("NULL"), staged.type), ident(staged.column.column)) for staged in task.stage
+        SQL("{} AS {}").format(cast(SQL("NULL"), staged.type), ident(staged.column.column))
+        for staged in task.stage
     ]
     return SQL("SELECT {}").format(commas(columns))
 
 
 def _nothing_loaded(task: Task) -> Composed:
-    columns = [SQL("{} AS {}").format(cast(SQL("NULL"), column.type), ident(column.name)) for column in task.loaded]
+    columns = [
+        SQL("{} AS {}").format(cast(SQL("NULL"), column.type), ident(column.name)) for column in task.loaded
+    ]
     return SQL("SELECT {}").format(commas(columns))
 
 
 def _nothing_stored(task: Task) -> Composed:
     columns = [
-        SQL("{} AS {}").format(cast(SQL("NULL"), column.type), ident(column.name)) for column in task.table.columns
+        SQL("{} AS {}").format(cast(SQL("NULL"), column.type), ident(column.name))
+        for column in task.table.columns
     ]
     return SQL("SELECT {}").format(commas(columns))
 

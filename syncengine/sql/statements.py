@@ -31,9 +31,7 @@ New = Literal["insert", "skipped"]
 
 def create_target(task: Task) -> Composed:
     """Return CREATE TABLE for a target that is missing, with the conflict keys as primary key."""
-    columns = [
-        SQL("{} {}").format(ident(column.name), type_of(column.type)) for column in task.loaded
-    ]
+    columns = [SQL("{} {}").format(ident(column.name), type_of(column.type)) for column in task.loaded]
     names = [part.column for part in task.keys if part.column is not None]
     if names:
         columns.append(SQL("PRIMARY KEY ({})").format(quoted(names)))
@@ -105,7 +103,7 @@ def classify(task: Task, *, new: New, update: bool) -> Composed:
 
 
 def _operation(task: Task, new: New, update: bool) -> Composed:
-    """Return the CASE that puts each row into exactly one class, in the order of SPEC.md §11, rule 1."""
+    """Return the CASE that puts each row into exactly one class, in the order of docs/spec.md §11, rule 1."""
     cases = [SQL("WHEN {} THEN {}").format(_missing(task), Value(new))]
     if not update:
         cases.append(SQL("WHEN {} THEN 'skipped'").format(changed(task)))
@@ -222,9 +220,10 @@ def lock_rows(task: Task) -> Composed:
 
 
 def check_ambiguous_keys(task: Task) -> Composed:
-    """Return the query for incoming keys that match several stored rows (SPEC.md §11, rule 9)."""
+    """Return the query for incoming keys that match several stored rows (docs/spec.md §11, rule 9)."""
     text = SQL(
-        "SELECT {}, count(*) OVER () FROM {} AS excluded JOIN {} AS target ON {} GROUP BY {} HAVING count(*) > 1 LIMIT 5"
+        "SELECT {}, count(*) OVER () FROM {} AS excluded JOIN {} AS target ON {}"
+        " GROUP BY {} HAVING count(*) > 1 LIMIT 5"
     )
     keys = key_list(task.keys, "excluded")
     relation, target = ident(*task.relation), ident(*task.target)

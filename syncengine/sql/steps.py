@@ -84,7 +84,9 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
             )
         )
     keys = ", ".join(part.text for part in task.keys)
-    steps.append(RunSql(title=f"find keys that come twice ({keys})", sql=text(staging.find_repeated_keys(task))))
+    steps.append(
+        RunSql(title=f"find keys that come twice ({keys})", sql=text(staging.find_repeated_keys(task)))
+    )
     if task.spec.duplicates.keep == "error":
         steps.append(
             Check(

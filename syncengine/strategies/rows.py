@@ -33,7 +33,9 @@ class Rows:
         relation = LOAD if task.converts else STAGE
         task = replace(task, relation=relation)
         columns = tuple(staged.column for staged in task.stage)
-        create: list[Step] = [RunSql(title="create staging", sql=steps.text(staging.create_stage(task, STAGE)))]
+        create: list[Step] = [
+            RunSql(title="create staging", sql=steps.text(staging.create_stage(task, STAGE)))
+        ]
         if task.converts:
             load = steps.text(staging.create_load(task, LOAD))
             create.append(RunSql(title="create the typed staging table", sql=load))

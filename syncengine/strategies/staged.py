@@ -66,7 +66,9 @@ def _stage(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step,
     if task.staged_rows is None:
         result += steps.copied(task, stage)
     if task.converts:
-        result.append(RunSql(title="create the typed staging table", sql=steps.text(staging.create_load(task, load))))
+        result.append(
+            RunSql(title="create the typed staging table", sql=steps.text(staging.create_load(task, load)))
+        )
         result.append(steps.converted(task, stage, load))
     keys = [part.column for part in task.keys if part.column is not None]
     result.append(RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys))))

@@ -1,4 +1,4 @@
-"""json: one document for machines (SPEC.md §6)."""
+"""json: one document for machines (docs/spec.md §6)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,13 @@ class Json:
 
     def valid(self, specs: Iterable[Spec]) -> str:
         shown = [
-            {"name": spec.name, "file": spec.file, "mode": spec.mode, "target": str(spec.target), "error": None}
+            {
+                "name": spec.name,
+                "file": spec.file,
+                "mode": spec.mode,
+                "target": str(spec.target),
+                "error": None,
+            }
             for spec in specs
         ]
         return _dump({"format": FORMAT, "ok": True, "specs": shown})
@@ -63,7 +69,7 @@ def _failed(name: str, error: SyncError) -> dict[str, object]:
 
 
 def error_document(error: SyncError) -> dict[str, object]:
-    """Return an error as SPEC.md §6 shapes it; `location` is null or {file, line, column}."""
+    """Return an error as docs/spec.md §6 shapes it; `location` is null or {file, line, column}."""
     place = error.location
     where = {"file": place.file, "line": place.line, "column": place.column} if place is not None else None
     return {

@@ -29,7 +29,9 @@ class Text:
         return "".join(f"{problem(single)}\n" for single in error.each())
 
     def valid(self, specs: Iterable[Spec]) -> str:
-        return "".join(f"{spec.file}: {spec.name} is valid ({spec.mode} into {spec.target})\n" for spec in specs)
+        return "".join(
+            f"{spec.file}: {spec.name} is valid ({spec.mode} into {spec.target})\n" for spec in specs
+        )
 
 
 def problem(error: SyncError) -> str:
@@ -44,7 +46,9 @@ def problem(error: SyncError) -> str:
 def _lines(report: Report) -> Iterator[str]:
     if report.error is not None:
         written = report.inserted + report.updated
-        state = f"{written:,} rows of {report.target} are written" if written else f"{report.target} is as it was"
+        state = (
+            f"{written:,} rows of {report.target} are written" if written else f"{report.target} is as it was"
+        )
         yield f"{report.name}: failed, {state}"
         yield from (f"  {line}" for line in problem(report.error).splitlines())
         return

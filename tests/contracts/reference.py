@@ -1,4 +1,4 @@
-"""SPEC.md §5 and §11, rules 1, 2 and 9, told in plain Python: the judge of all modes and strategies.
+"""docs/spec.md §5 and §11, rules 1, 2 and 9, told in plain Python: the judge of all modes and strategies.
 
 Rows are tuples (a, b, v, ver, n): a and b are the key, values are None or what PostgreSQL prints, `n` a number whose
 digits count (1.0 is not 1.00).

@@ -39,7 +39,9 @@ GUARDS = [
     None,
     Guard(sql="target.ver < excluded.ver", holds=lambda old, new: _less(old["ver"], new["ver"])),
     Guard(sql="excluded.v IS NOT NULL", holds=lambda old, new: new["v"] is not None),
-    Guard(sql="target.v = 'p' OR excluded.n > 0", holds=lambda old, new: old["v"] == "p" or _positive(new["n"])),
+    Guard(
+        sql="target.v = 'p' OR excluded.n > 0", holds=lambda old, new: old["v"] == "p" or _positive(new["n"])
+    ),
 ]
 
 
@@ -175,7 +177,9 @@ def test_every_strategy_leaves_the_rows_the_reference_says(mode: str, strategy: 
 
 
 @pytest.mark.parametrize("mode", registry.names("modes"))
-def test_csv_bytes_leave_the_same_rows(mode: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csv_bytes_leave_the_same_rows(
+    mode: str, bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     @EXAMPLES
@@ -192,5 +196,8 @@ def as_csv(rows: list[Row]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONE, quotechar=None, escapechar=None, lineterminator="\n")
     writer.writerow(COLUMNS)
-    lines = [",".join("" if value is None else '"' + str(value).replace('"', '""') + '"' for value in row) for row in rows]
+    lines = [
+        ",".join("" if value is None else '"' + str(value).replace('"', '""') + '"' for value in row)
+        for row in rows
+    ]
     return out.getvalue() + "".join(line + "\n" for line in lines)

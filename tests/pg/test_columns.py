@@ -39,7 +39,7 @@ def as_jsonl(rows: list[Record]) -> str:
     return "rows.jsonl"
 
 
-@pytest.fixture(params=["csv", "jsonl", "rows", "python"])
+@pytest.fixture(params=["csv", "jsonl", "python"])
 def load(request: pytest.FixtureRequest, db: Database) -> Load:
     """Load the same rows, texts and NULLs, from each kind of source."""
 
@@ -49,8 +49,6 @@ def load(request: pytest.FixtureRequest, db: Database) -> Load:
                 return sync(db, None, source=as_csv(rows), **spec)
             case "jsonl":
                 return sync(db, None, source=as_jsonl(rows), **spec)
-            case "rows":
-                return sync(db, None, source={"type": "rows", "rows": rows}, **spec)
             case _:
                 return sync(db, rows, **spec)
 

@@ -339,7 +339,10 @@ def test_common_errors_without_a_hint_get_one(db: Database) -> None:
     wrapped = wrap(raised_by(db, *TABLES, "INSERT INTO t VALUES (1)"), doing="")
 
     assert wrapped.detail == "Key (a)=(1) already exists; SQLSTATE 23505"
-    assert wrapped.hint == "mode upsert or ignore with these columns as conflict_keys takes rows that are there already"
+    assert (
+        wrapped.hint
+        == "mode upsert or ignore with these columns as conflict_keys takes rows that are there already"
+    )
 
 
 @pytest.mark.parametrize(

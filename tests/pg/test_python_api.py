@@ -1,4 +1,4 @@
-"""The Python API of SPEC.md §8: specs and sources of every kind, plans, reports, errors, and the event loop."""
+"""The Python API of docs/spec.md §8: specs and sources of every kind, plans, reports, errors, and the event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SPEC.md §11, rules 1 to 4 and 14: classes, comparing, concurrent writers, applying, the search_path."""
+"""docs/spec.md §11, rules 1 to 4 and 14: classes, comparing, concurrent writers, applying, the search_path."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def test_values_that_differ_in_any_way_are_updated_and_then_unchanged(
 
 
 def test_a_case_insensitive_type_is_compared_by_its_letters(db: Database) -> None:
-    db.execute("CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; CREATE TABLE t (k ext.citext PRIMARY KEY, v ext.citext)")
+    db.execute(
+        "CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; CREATE TABLE t (k ext.citext PRIMARY KEY, v ext.citext)"
+    )
     db.execute("INSERT INTO t VALUES ('Key', 'Value')")
 
     report = sync(db, [{"k": "KEY", "v": "VALUE"}, {"k": "other", "v": "x"}], conflict_keys=["k"])
@@ -180,7 +182,9 @@ def test_a_row_that_a_trigger_drops_counts_as_skipped(db: Database, mode: str) -
 
 
 def test_triggers_run_under_the_roles_own_path(db: Database) -> None:
-    db.execute("CREATE SCHEMA app; CREATE TABLE app.log (id int); CREATE TABLE app.t (id int PRIMARY KEY, v text)")
+    db.execute(
+        "CREATE SCHEMA app; CREATE TABLE app.log (id int); CREATE TABLE app.t (id int PRIMARY KEY, v text)"
+    )
     db.execute(
         "CREATE FUNCTION app.note() RETURNS trigger LANGUAGE plpgsql AS"
         " $$BEGIN INSERT INTO log VALUES (NEW.id); RETURN NEW; END$$"
@@ -200,14 +204,20 @@ def test_operators_and_functions_on_the_roles_path_are_not_used(db: Database) ->
     db.execute("CREATE FUNCTION evil.eq(varchar, varchar) RETURNS boolean LANGUAGE sql AS 'SELECT true'")
     db.execute("CREATE OPERATOR evil.= (LEFTARG = varchar, RIGHTARG = varchar, FUNCTION = evil.eq)")
     db.execute("CREATE FUNCTION evil.lower(text) RETURNS text LANGUAGE sql AS $$SELECT 'evil'$$")
-    db.execute(f'ALTER DATABASE "{db.one("SELECT current_database()")}" SET search_path = evil, pg_catalog, public')
+    db.execute(
+        f'ALTER DATABASE "{db.one("SELECT current_database()")}" SET search_path = evil, pg_catalog, public'
+    )
     spec: dict[str, Any] = {"conflict_keys": ["k"], "columns": {"v": {"expression": "lower(source.v)"}}}
 
     report = sync(db, [{"k": "a", "v": "A"}, {"k": "b", "v": "B"}], target="public.t", **spec)
     again = sync(db, [{"k": "a", "v": "C"}, {"k": "c", "v": "D"}], target="public.t", **spec)
 
     assert (report.inserted, again.updated, again.inserted) == (2, 1, 1)
-    assert db.execute("SELECT k::text, v FROM public.t ORDER BY k COLLATE \"C\"") == [("a", "c"), ("b", "b"), ("c", "d")]
+    assert db.execute('SELECT k::text, v FROM public.t ORDER BY k COLLATE "C"') == [
+        ("a", "c"),
+        ("b", "b"),
+        ("c", "d"),
+    ]
 
 
 # Rule 3.
@@ -322,7 +332,9 @@ def test_a_locked_table_fails_after_the_lock_timeout_and_leaves_nothing(db: Data
 
 
 @pytest.mark.parametrize("method", STRATEGIES)
-def test_a_partial_index_over_a_column_that_is_not_loaded_takes_its_default(db: Database, method: str) -> None:
+def test_a_partial_index_over_a_column_that_is_not_loaded_takes_its_default(
+    db: Database, method: str
+) -> None:
     db.execute("CREATE TABLE t (k text, v text, deleted_at date)")
     db.execute("CREATE UNIQUE INDEX live ON t (k) WHERE deleted_at IS NULL")
     db.execute("INSERT INTO t VALUES ('a', 'old', NULL), ('b', 'gone', '2024-01-01')")
@@ -337,4 +349,40 @@ def test_a_partial_index_over_a_column_that_is_not_loaded_takes_its_default(db: 
     second = sync(db, rows, **spec)
 
     assert (first.updated, first.inserted, second.unchanged) == (1, 1, 2)
-    assert db.execute("SELECT k, v FROM t WHERE deleted_at IS NULL ORDER BY k") == [("a", "new"), ("b", "new")]
+    assert db.execute("SELECT k, v FROM t WHERE deleted_at IS NULL ORDER BY k") == [
+        ("a", "new"),
+        ("b", "new"),
+    ]
+
+
+def test_operators_of_extension_types_are_found_wherever_they_live(db: Database) -> None:
+    db.execute("CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext")
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, mail ext.citext, v text, h ext.hstore)")
+    db.execute("INSERT INTO t VALUES (1, 'A@X', 'old', 'k=>1'), (2, 'B@X', 'old', 'k=>2')")
+    spec: dict[str, Any] = {
+        "conflict_keys": ["id"],
+        "update_columns": ["v", {"h": "target.h || excluded.h"}],
+        "where": "target.mail = excluded.mail AND excluded.h -> 'k' = '9'",
+    }
+
+    rows = [
+        {"id": 1, "mail": "a@x", "v": "new", "h": "k=>9"},
+        {"id": 2, "mail": "b@x", "v": "new", "h": "k=>8"},
+    ]
+    report = sync(db, rows, **spec)
+
+    assert (report.updated, report.skipped) == (1, 1)
+    assert db.execute("SELECT id, v, h::text FROM t ORDER BY id") == [
+        (1, "new", '"k"=>"9"'),
+        (2, "old", '"k"=>"2"'),
+    ]
+
+
+def test_syntax_that_cannot_name_an_operators_schema_is_refused(db: Database) -> None:
+    db.execute("CREATE EXTENSION citext; CREATE TABLE t (id int PRIMARY KEY, mail citext)")
+
+    with pytest.raises(syncengine.SpecError, match="operator =") as failure:
+        sync(db, [{"id": 1, "mail": "a"}], conflict_keys=["id"], where="target.mail IN ('a', 'b')")
+
+    assert failure.value.hint is not None
+    assert "ANY" in failure.value.hint

@@ -1,4 +1,4 @@
-"""SPEC.md §4: which field goes to which column, and what is said where that can't be."""
+"""docs/spec.md §4: which field goes to which column, and what is said where that can't be."""
 
 from __future__ import annotations
 

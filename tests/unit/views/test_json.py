@@ -1,4 +1,4 @@
-"""JSON for machines: exactly the keys of SPEC.md §6."""
+"""JSON for machines: exactly the keys of docs/spec.md §6."""
 
 from __future__ import annotations
 
