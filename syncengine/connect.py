@@ -55,6 +55,9 @@ _REASONS = (
 
 # Characters of a server's message or detail that are passed on.
 _LONGEST = 300
+# The server proposes settings that a spec can't set.
+_BETTER_HINTS = {"22008": "dates are read as ISO has them: 2026-01-31, 2026-01-31 10:00:00+00"}
+
 _BAD_ROW = ("23502", "23503", "23514", "44000")
 _GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300")
 _CONFLICT = ("40001", "40P01", "42P07", "55P03")
@@ -126,7 +129,8 @@ def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     inside = re.search(r"^(?:PL/pgSQL|SQL) function .*$", error.diag.context or "", re.MULTILINE)
     parts = (given, inside and _short(inside[0]), doing and f"while {doing}", state and f"SQLSTATE {state}")
     detail = "; ".join(part for part in parts if part)
-    hint = error.diag.message_hint or _HINTS.get(state or "", _LOST if kind is ConnectionFailed else None)
+    hint = _BETTER_HINTS.get(state or "") or error.diag.message_hint
+    hint = hint or _HINTS.get(state or "", _LOST if kind is ConnectionFailed else None)
     wrapped = kind(redact(message), detail=redact(detail) or None, hint=hint and redact(hint))
     wrapped.sqlstate = state
     return wrapped
