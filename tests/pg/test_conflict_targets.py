@@ -595,7 +595,6 @@ REPEATED = [
 ]
 
 
-@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("duplicates", "expected"),
     [
@@ -608,7 +607,7 @@ REPEATED = [
         pytest.param({"keep": "max", "by": "v"}, ["(a,4,)", "(b,2,)", "(c,1,1)"], id="max-of-text"),
     ],
 )
-@pytest.mark.parametrize("key", ["k", "upper(k)"])
+@pytest.mark.parametrize(("key", "method"), [("k", "staged"), ("upper(k)", "rows")])
 def test_of_equal_keys_the_stated_row_wins(
     db: Database, duplicates: Any, expected: list[str], key: str, method: str
 ):
