@@ -11,6 +11,8 @@ from syncengine.protocols import Mode, Strategy
 
 # What the join of the classification may use of the server's memory, a hash table at a time.
 WORK_MEM = "128MB"
+# ANALYZE of staging samples 300 rows for each of these: enough to tell how many rows and keys there are.
+SAMPLE = "20"
 
 
 def choose(task: Task, strategies: Sequence[Strategy]) -> tuple[Fit, tuple[Verdict, ...]]:
@@ -83,6 +85,7 @@ def _settings(task: Task) -> tuple[tuple[str, str], ...]:
         ("lock_timeout", execution.lock_timeout),
         ("statement_timeout", execution.statement_timeout or "0"),
         ("work_mem", WORK_MEM),
+        ("default_statistics_target", SAMPLE),
     )
 
 

@@ -113,10 +113,7 @@ class Run:
             self.connection.isolation_level = level
             with self.connection.transaction():
                 self.connection.execute(self._settings())
-                for step in unit.steps:
-                    if isinstance(step, RunSql) and step.last_resort and level.name != "READ_COMMITTED":
-                        continue
-                    self._timed(unit, step)
+                self._steps(unit, last_resort=level.name == "READ_COMMITTED")
                 if unit.publishes:
                     self._close_books(exact=unit.exact and isolation == unit.isolation)
         except psycopg.Error as error:
@@ -125,6 +122,27 @@ class Run:
         files, self._files = self._files, []
         for file in files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
+
+    def _steps(self, unit: Unit, *, last_resort: bool) -> None:
+        spared = 0
+        for step in unit.steps:
+            if spared:
+                spared -= 1
+            elif isinstance(step, RunSql) and step.spares:
+                spared = step.spares if self._succeeds(unit, step) else 0
+            elif not (isinstance(step, RunSql) and step.last_resort) or last_resort:
+                self._timed(unit, step)
+
+    def _succeeds(self, unit: Unit, step: RunSql) -> bool:
+        """Try a short cut; one that the data or the server does not allow is undone."""
+        try:
+            with self.connection.transaction():
+                self._timed(unit, step)
+        except SyncError as error:
+            if error.retryable or error.sqlstate is None:
+                raise
+            return False
+        return True
 
     def _settings(self) -> Composed:
         pairs = [("search_path", PINNED_PATH), *self.plan.settings]

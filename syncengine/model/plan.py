@@ -46,7 +46,8 @@ class RunSql:
     `own_path`: it can fire triggers, defaults and checks, so it runs under the role's own search_path
     (docs/spec.md §11, rule 14); all other statements run under the pinned one.  `last_resort`: it runs only in a
     unit's final, READ COMMITTED attempt.  `parts` are run only where a value makes the whole fail, to learn which
-    column is to blame.
+    column is to blame.  `spares`: the statement is a short cut; if it succeeds, so many of the steps after it are left
+    out, if it fails it leaves no trace and they are carried out.
     """
 
     title: str
@@ -55,6 +56,7 @@ class RunSql:
     own_path: bool = False
     last_resort: bool = False
     parts: tuple[Part, ...] = ()
+    spares: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

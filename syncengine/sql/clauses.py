@@ -75,7 +75,7 @@ def null_key(keys: Sequence[Key], alias: str) -> Composed:
     return SQL(" OR ").join([SQL("{} IS NULL").format(key(part, alias)) for part in keys])
 
 
-def incoming_predicate(task: Task) -> Composed | None:
+def incoming_predicate(task: Task, alias: str | None = "excluded") -> Composed | None:
     """Return `conflict_where` over the incoming row; a column that is not loaded counts as NULL, its default."""
     if task.spec.conflict_where is None:
         return None
@@ -85,7 +85,7 @@ def incoming_predicate(task: Task) -> Composed | None:
         if isinstance(part, ColumnRef) and part.name not in task.columns:
             parts.append(cast(SQL("NULL"), types[part.name]))
         else:
-            parts.append(_column(part, "excluded") if isinstance(part, ColumnRef) else SQL(part))
+            parts.append(_column(part, alias) if isinstance(part, ColumnRef) else SQL(part))
     return Composed([SQL("("), *parts, SQL(")")])
 
 

@@ -11,6 +11,7 @@ from syncengine.model.task import Loaded, QualifiedName, Task
 from syncengine.sql.clauses import (
     cast,
     expression,
+    incoming_predicate,
     key,
     key_list,
     outside,
@@ -170,6 +171,15 @@ def _keyed(task: Task) -> Composed:
     """Return a WHERE clause that leaves out the rows which never conflict."""
     condition = outside(task)
     return SQL(" WHERE ({}) IS NOT TRUE").format(condition) if condition is not None else Composed([])
+
+
+def index_keys(task: Task) -> Composed:
+    """Return the unique index that can only be made if each key comes once."""
+    nulls = SQL(" NULLS NOT DISTINCT" if any(part.match_nulls for part in task.keys) else "")
+    predicate = incoming_predicate(task, alias=None)
+    where = SQL(" WHERE {}").format(predicate) if predicate is not None else SQL("")
+    keys = commas(SQL("({})").format(key(part, None)) for part in task.keys)
+    return SQL("CREATE UNIQUE INDEX ON {} ({}){}{}").format(ident(*task.relation), keys, nulls, where)
 
 
 def find_repeated_keys(task: Task) -> Composed:

@@ -65,28 +65,37 @@ def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter 
 
 
 def one_row_a_key(task: Task) -> tuple[Step, ...]:
-    """Return the steps after which staging holds no NULL key it must not hold, and each key once."""
+    """Return the steps after which staging holds each key once, and no NULL key that it must not hold.
+
+    The index goes first: where it can be made it finds the NULL keys as well.
+    """
     if not task.keys:
         return ()
-    steps: list[Step] = []
     fields = _key_fields(task)
-    null_keys = staging.check_null_keys(task)
-    if null_keys is not None:
-        steps.append(
-            Check(
-                title="no row without a key",
-                sql=text(null_keys),
-                failure="null-keys",
-                message="rows whose conflict key is NULL, or that lie outside conflict_where",
-                hint=_null_keys_hint(task),
-                location=task.spec.mark("/conflict_keys"),
-                fields=fields,
-            )
-        )
-    keys = ", ".join(part.text for part in task.keys)
-    steps.append(
-        RunSql(title=f"find keys that come twice ({keys})", sql=text(staging.find_repeated_keys(task)))
+    look = _looking_for_duplicates(task, fields)
+    title = (
+        f"index the keys: it proves that each comes once, or the next {len(look)} steps look for duplicates"
     )
+    index = RunSql(title=title, sql=text(staging.index_keys(task)), spares=len(look))
+    null_keys = staging.check_null_keys(task)
+    if null_keys is None:
+        return (index, *look)
+    check = Check(
+        title="no row without a key",
+        sql=text(null_keys),
+        failure="null-keys",
+        message="rows whose conflict key is NULL, or that lie outside conflict_where",
+        hint=_null_keys_hint(task),
+        location=task.spec.mark("/conflict_keys"),
+        fields=fields,
+    )
+    return (index, *look, check)
+
+
+def _looking_for_duplicates(task: Task, fields: tuple[str, ...]) -> tuple[Step, ...]:
+    keys = ", ".join(part.text for part in task.keys)
+    find = text(staging.find_repeated_keys(task))
+    steps: list[Step] = [RunSql(title=f"find keys that come twice ({keys})", sql=find)]
     if task.spec.duplicates.keep == "error":
         steps.append(
             Check(
@@ -99,10 +108,8 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
                 fields=fields,
             )
         )
-    steps.append(
-        RunSql(title="take duplicates out", sql=text(staging.delete_duplicates(task)), counts="duplicates")
-    )
-    return tuple(steps)
+    delete = text(staging.delete_duplicates(task))
+    return (*steps, RunSql(title="take duplicates out", sql=delete, counts="duplicates"))
 
 
 def _null_keys_hint(task: Task) -> str:

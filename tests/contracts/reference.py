@@ -77,8 +77,6 @@ def _key(row: Row, case: Case) -> Row | None:
 
 
 def _one_row_a_key(case: Case, outcome: Outcome) -> list[Row]:
-    if case.null_keys == "error" and any(_key(row, case) is None for row in case.source):
-        raise Refused("null-keys")
     groups: dict[Row, list[Row]] = {}
     loose: list[Row] = []
     for row in case.source:
@@ -93,6 +91,8 @@ def _one_row_a_key(case: Case, outcome: Outcome) -> list[Row]:
             raise Refused("duplicate-keys")
         winners.append(rows[-1] if case.duplicates == "last" else rows[0])
         outcome.counts["duplicates"] += len(rows) - 1
+    if case.null_keys == "error" and loose:
+        raise Refused("null-keys")
     return winners + loose
 
 
