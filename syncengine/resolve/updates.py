@@ -10,7 +10,7 @@ from syncengine.model.facts import ColumnFacts, TableFacts
 from syncengine.model.spec import AllColumns, Assign, ColumnRef, Expression, Keep, Spec, UpdateItem
 from syncengine.model.task import Assignment, Key, Loaded
 from syncengine.protocols import Mode
-from syncengine.resolve.columns import is_stable
+from syncengine.resolve.loading import is_stable
 from syncengine.resolve.lookup import did_you_mean, find
 
 

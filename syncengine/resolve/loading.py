@@ -1,0 +1,90 @@
+"""How each field is staged, and what the loaded columns are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from syncengine.model.facts import ColumnFacts, Handover, SourceFacts
+from syncengine.model.plan import StagedColumn
+from syncengine.model.spec import ColumnRef, Expression
+from syncengine.model.task import Loaded, Staged
+from syncengine.sql.names import fit
+
+# A cast to varchar(3) cuts a longer text without a word, so these go without their modifiers.
+_CUT_BY_CASTS = ("character varying", "bpchar", '"bit"', "bit varying")
+TEXT = ColumnFacts(name="", type="text", base_type="text", identity_equal=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """One column to load, from a field or an expression; `read_as` is the type its text is read as."""
+
+    facts: ColumnFacts
+    field: str | None = None
+    expression: Expression | None = None
+    read_as: ColumnFacts | None = None
+
+
+def stage(
+    source: SourceFacts, mapped: Sequence[Mapped], staged: bool
+) -> tuple[tuple[Staged, ...], dict[str, Staged], bool]:
+    """Return the staging columns, the same by field, and whether they are the loaded columns as they are."""
+    direct = {name: item for item in mapped if (name := item.field) is not None}
+    by_expression = {ref.name for item in mapped if item.expression for ref in item.expression.columns}
+    fields = [item.field for item in mapped if item.field is not None]
+    plain = not staged and not by_expression and len(fields) == len(set(fields)) == len(mapped)
+    plain = plain and all(item.read_as is None or item.read_as.type == item.facts.type for item in mapped)
+    needed = set(fields) | by_expression
+    if staged or Handover.CSV_BYTES in source.handovers:
+        needed = set(source.fields)
+    names: dict[str, Staged] = {}
+    taken: set[str] = {item.facts.name for item in mapped} if plain else set()
+    for name in source.fields:
+        if name not in needed:
+            continue
+        once = fields.count(name) == 1 and name not in by_expression and not staged
+        facts = (direct[name].read_as or direct[name].facts) if once else TEXT
+        column = direct[name].facts.name if plain and once else fit(name, taken)
+        taken.add(column)
+        kind = "json value" if facts.kind == "json" and source.json_values else facts.kind
+        staged_column = StagedColumn(field=name, column=column, kind=kind)
+        names[name] = Staged(column=staged_column, type=facts.type, collation=facts.collation)
+    return tuple(names.values()), names, plain
+
+
+def loaded_column(item: Mapped, names: Mapping[str, Staged], plain: bool, unstable: frozenset[str]) -> Loaded:
+    """Return a column to load; `plain`: its staging column is it already, so nothing is computed."""
+    facts = item.facts
+    value = None if plain else _value(item, names)
+    stable = item.expression is not None and is_stable(item.expression, unstable)
+    return Loaded(
+        name=facts.name,
+        type=facts.type,
+        base_type=facts.base_type,
+        identity_equal=facts.identity_equal,
+        collation=facts.collation,
+        value=value,
+        stable=stable,
+    )
+
+
+def is_stable(value: Expression, unstable: frozenset[str]) -> bool:
+    """Tell whether a value depends on more than its columns, such as the time."""
+    return value.volatility == "stable" or not unstable.isdisjoint(value.functions)
+
+
+def _value(item: Mapped, names: Mapping[str, Staged]) -> Expression:
+    """Return the column's value as an expression over the staging columns."""
+    if item.expression is not None:
+        return item.expression.renamed(
+            lambda ref: ColumnRef(relation="source", name=names[ref.name].column.column)
+        )
+    assert item.field is not None
+    staged = names[item.field]
+    ref = ColumnRef(relation="source", name=staged.column.column)
+    parts: tuple[str | ColumnRef, ...] = (ref,)
+    if item.read_as is not None and staged.type == "text":
+        cuts = item.read_as.base_type.removesuffix("[]") in _CUT_BY_CASTS
+        parts = ("CAST(", ref, f" AS {item.read_as.base_type if cuts else item.read_as.type})")
+    return Expression(text=item.field, parts=parts)
