@@ -489,6 +489,15 @@ def test_plan_says_that_types_are_inferred_and_writes_nothing(newdb: Database, t
     assert newdb.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'syncengine'") == []
 
 
+def carried_out(plan: syncengine.Plan) -> list[str]:
+    """Return the steps of a run that meets neither duplicates nor other writers."""
+    steps = [step for step in plan.steps if not getattr(step, "last_resort", False)]
+    for number, step in enumerate(steps):
+        if spares := getattr(step, "spares", 0):
+            del steps[number + 1 : number + 1 + spares]
+    return [step.title for step in steps]
+
+
 def test_plan_and_run_name_the_same_strategy_and_steps(db: Database):
     rows = [{"id": 1, "v": "a"}]
     spec = {"name": "t", "target": CREATE, "conflict_keys": ["id"]}
@@ -505,8 +514,7 @@ def test_plan_and_run_name_the_same_strategy_and_steps(db: Database):
     run_id = next(step for step in seen if step.startswith("create syncengine.stage_")).removeprefix(
         "create syncengine.stage_"
     )
-    shown = [step.title for step in planned.steps if not getattr(step, "last_resort", False)]
-    assert [step.replace(run_id, "run") for step in seen] == shown
+    assert [step.replace(run_id, "run") for step in seen] == carried_out(planned)
 
 
 def test_a_missing_table_without_create_names_the_remedy(db: Database):

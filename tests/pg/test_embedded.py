@@ -34,8 +34,8 @@ import sys, time
 from pathlib import Path
 from syncengine import embedded
 with embedded.acquire(Path(sys.argv[1])) as server:
-    print(server.pid, flush=True)
     try:
+        print(server.pid, flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
@@ -72,7 +72,10 @@ def eventually(true: Callable[[], bool], seconds: float = SECONDS) -> bool:
 
 
 def alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def gone(pid: int) -> Callable[[], bool]:
