@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,8 @@ def spec_of(case: Case, source: object, strategy: str) -> dict[str, Any]:
     if case.mode in ("upsert", "update"):
         spec |= {"update_columns": case.updates.items, "touch_unchanged": case.touch}
         spec |= {"where": case.guard.sql} if case.guard else {}
+    if not case.keyed:
+        spec = {name: spec[name] for name in ("name", "source", "target", "mode", "execution")}
     return {key: value for key, value in spec.items() if value is not None}
 
 
@@ -153,7 +156,7 @@ def judge(bench: Bench, case: Case, source: object, strategy: str, rows: object 
 
 
 def fits(mode: str, strategy: str) -> bool:
-    """Tell whether a strategy takes a mode at all; these cases always have conflict keys."""
+    """Tell whether a strategy takes a mode with conflict keys; copy takes inserts without, see the last test."""
     return strategy != "copy"
 
 
@@ -201,3 +204,15 @@ def as_csv(rows: list[Row]) -> str:
         for row in rows
     ]
     return out.getvalue() + "".join(line + "\n" for line in lines)
+
+
+@pytest.mark.parametrize("strategy", registry.names("strategies"))
+def test_inserts_without_keys_leave_the_rows_the_reference_says(strategy: str, bench: Bench) -> None:
+    @EXAMPLES
+    @given(case=cases("insert"))
+    def judged(case: Case) -> None:
+        case = replace(case, keyed=False)
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in case.source]
+        judge(bench, case, None, strategy, rows=rows)
+
+    judged()
