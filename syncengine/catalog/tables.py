@@ -9,7 +9,14 @@ from psycopg.sql import SQL
 
 from syncengine.catalog.session import LOCK_TIMEOUT, pinned
 from syncengine.catalog.types import DESCRIBED, type_fields
-from syncengine.model.facts import ColumnFacts, IndexFacts, Relation, TableFacts, TriggerFacts
+from syncengine.model.facts import (
+    ColumnFacts,
+    ForeignKeyFacts,
+    IndexFacts,
+    Relation,
+    TableFacts,
+    TriggerFacts,
+)
 
 _KINDS: dict[str, tuple[Relation, str]] = {
     "r": ("table", "table"),
@@ -55,6 +62,9 @@ _COLUMNS = SQL("""
                       FROM pg_collation AS l JOIN pg_namespace AS m ON m.oid = l.collnamespace
                       WHERE l.oid = a.attcollation AND a.attcollation <> y.typcollation),
         'has_default', a.atthasdef AND a.attgenerated = '' OR y.typdefault IS NOT NULL,
+        'default', CASE WHEN a.attgenerated = '' AND a.attidentity = ''
+                   THEN coalesce((SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef AS f
+                                  WHERE f.adrelid = t.oid AND f.adnum = a.attnum), y.typdefault) END,
         'generated', a.attgenerated <> '' OR t.relkind = 'v'
                      AND pg_relation_is_updatable(t.oid, false) & 20 = 20
                      AND NOT pg_column_is_updatable(t.oid, a.attnum, false),
@@ -99,6 +109,22 @@ _RULES = SQL("""
     SELECT jsonb_agg(r.rulename ORDER BY r.rulename)
     FROM pg_rewrite AS r WHERE r.ev_class = t.oid AND r.rulename <> '_RETURN'""")
 
+# A partition's own copies of its parent's keys have a parent themselves.
+_KEYS = """
+    SELECT jsonb_agg(jsonb_build_object(
+        'name', k.conname, 'schema', m.nspname, 'table', c.relname,
+        'columns', (SELECT jsonb_agg(a.attname ORDER BY p.place) FROM unnest(k.conkey) WITH ORDINALITY AS p (attnum, place)
+                    JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.attnum),
+        'referenced', (SELECT jsonb_agg(a.attname ORDER BY p.place)
+                       FROM unnest(k.confkey) WITH ORDINALITY AS p (attnum, place)
+                       JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.attnum),
+        'on_delete', k.confdeltype, 'readable', has_table_privilege(c.oid, 'SELECT')) ORDER BY k.conname)
+    FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.{other} JOIN pg_namespace AS m ON m.oid = c.relnamespace
+    WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{own} = t.oid"""
+_FOREIGN_KEYS = SQL(_KEYS.replace("{other}", "confrelid").replace("{own}", "conrelid"))
+_REFERENCED_BY = SQL(_KEYS.replace("{other}", "conrelid").replace("{own}", "confrelid"))
+_ON_DELETE = {"a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default"}
+
 # reltuples is -1 until the first VACUUM or ANALYZE; of a partitioned table it is that of its leaves.
 _ROWS = SQL("""
     SELECT sum(l.reltuples)::bigint FROM pg_class AS l
@@ -111,7 +137,7 @@ SELECT h.schema, h.oid IS NOT NULL, coalesce(has_schema_privilege(h.oid, 'USAGE'
        coalesce(has_schema_privilege(h.oid, 'CREATE'), false),
        CASE WHEN t.oid IS NOT NULL THEN jsonb_build_object(
            'kind', t.relkind, 'columns', ({columns}), 'indexes', ({indexes}), 'triggers', ({triggers}),
-           'rules', ({rules}), 'rows', ({rows}), 'row_security', row_security_active(t.oid),
+           'rules', ({rules}), 'foreign_keys', ({foreign_keys}), 'referenced_by', ({referenced_by}), 'rows', ({rows}), 'row_security', row_security_active(t.oid),
            'updatable', pg_relation_is_updatable(t.oid, false),
            'privileges', ARRAY(SELECT right_name FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
                                AS right_name WHERE has_table_privilege(t.oid, right_name))) END
@@ -122,6 +148,8 @@ FROM home AS h LEFT JOIN target AS t ON true""").format(
     indexes=_INDEXES,
     triggers=_TRIGGERS,
     rules=_RULES,
+    foreign_keys=_FOREIGN_KEYS,
+    referenced_by=_REFERENCED_BY,
     rows=_ROWS,
 )
 
@@ -165,6 +193,8 @@ def _table(schema: str, name: str, usage: bool, row: dict[str, Any]) -> TableFac
         indexes=tuple(_index(index) for index in row["indexes"] or ()),
         triggers=tuple(_trigger(trigger) for trigger in row["triggers"] or ()),
         rules=tuple(row["rules"] or ()),
+        foreign_keys=tuple(_foreign_key(key) for key in row["foreign_keys"] or ()),
+        referenced_by=tuple(_foreign_key(key) for key in row["referenced_by"] or ()),
         privileges=frozenset(row["privileges"]),
         schema_usage=usage,
         row_security=row["row_security"],
@@ -184,6 +214,11 @@ def _index(row: dict[str, Any]) -> IndexFacts:
     equality = tuple((schema, name) for schema, name in row["equality"])
     lists = {"keys": tuple(row["keys"]), "expressions": tuple(row["expressions"]), "equality": equality}
     return IndexFacts(**(row | lists))
+
+
+def _foreign_key(row: dict[str, Any]) -> ForeignKeyFacts:
+    lists = {"columns": tuple(row["columns"]), "referenced": tuple(row["referenced"])}
+    return ForeignKeyFacts(**(row | lists | {"on_delete": _ON_DELETE[row["on_delete"]]}))
 
 
 def _trigger(row: dict[str, Any]) -> TriggerFacts:
