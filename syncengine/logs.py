@@ -85,6 +85,7 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
                 update=event.update,
                 unchanged=event.unchanged,
                 skipped=event.skipped,
+                delete=event.delete,
             )
         case ev.UnitRolledBack():
             log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)

@@ -17,7 +17,7 @@ from syncengine.protocols import Source, Whereabouts
 from syncengine.resolve import resolve
 from syncengine.resolve.columns import undeclared
 from syncengine.resolve.operators import extension_types, qualify
-from syncengine.spec.expressions import parse, with_operators
+from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.sql import probes
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def prepare(
         unstable=_unstable(spec, connection),
         staged_rows=staged_rows,
         parse=parse_index,
+        read_default=of_catalog,
         infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)

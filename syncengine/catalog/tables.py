@@ -7,11 +7,11 @@ from typing import Any, Literal
 import psycopg
 from psycopg.sql import SQL
 
+from syncengine.catalog.foreign_keys import FOREIGN_KEYS, REFERENCED_BY, foreign_key
 from syncengine.catalog.session import LOCK_TIMEOUT, pinned
 from syncengine.catalog.types import DESCRIBED, type_fields
 from syncengine.model.facts import (
     ColumnFacts,
-    ForeignKeyFacts,
     IndexFacts,
     Relation,
     TableFacts,
@@ -109,22 +109,6 @@ _RULES = SQL("""
     SELECT jsonb_agg(r.rulename ORDER BY r.rulename)
     FROM pg_rewrite AS r WHERE r.ev_class = t.oid AND r.rulename <> '_RETURN'""")
 
-# A partition's own copies of its parent's keys have a parent themselves.
-_KEYS = """
-    SELECT jsonb_agg(jsonb_build_object(
-        'name', k.conname, 'schema', m.nspname, 'table', c.relname,
-        'columns', (SELECT jsonb_agg(a.attname ORDER BY p.place) FROM unnest(k.conkey) WITH ORDINALITY AS p (attnum, place)
-                    JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = p.attnum),
-        'referenced', (SELECT jsonb_agg(a.attname ORDER BY p.place)
-                       FROM unnest(k.confkey) WITH ORDINALITY AS p (attnum, place)
-                       JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.attnum),
-        'on_delete', k.confdeltype, 'readable', has_table_privilege(c.oid, 'SELECT')) ORDER BY k.conname)
-    FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.{other} JOIN pg_namespace AS m ON m.oid = c.relnamespace
-    WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{own} = t.oid"""
-_FOREIGN_KEYS = SQL(_KEYS.replace("{other}", "confrelid").replace("{own}", "conrelid"))
-_REFERENCED_BY = SQL(_KEYS.replace("{other}", "conrelid").replace("{own}", "confrelid"))
-_ON_DELETE = {"a": "no action", "r": "restrict", "c": "cascade", "n": "set null", "d": "set default"}
-
 # reltuples is -1 until the first VACUUM or ANALYZE; of a partitioned table it is that of its leaves.
 _ROWS = SQL("""
     SELECT sum(l.reltuples)::bigint FROM pg_class AS l
@@ -137,7 +121,8 @@ SELECT h.schema, h.oid IS NOT NULL, coalesce(has_schema_privilege(h.oid, 'USAGE'
        coalesce(has_schema_privilege(h.oid, 'CREATE'), false),
        CASE WHEN t.oid IS NOT NULL THEN jsonb_build_object(
            'kind', t.relkind, 'columns', ({columns}), 'indexes', ({indexes}), 'triggers', ({triggers}),
-           'rules', ({rules}), 'foreign_keys', ({foreign_keys}), 'referenced_by', ({referenced_by}), 'rows', ({rows}), 'row_security', row_security_active(t.oid),
+           'rules', ({rules}), 'foreign_keys', ({foreign_keys}), 'referenced_by', ({referenced_by}),
+           'rows', ({rows}), 'row_security', row_security_active(t.oid),
            'updatable', pg_relation_is_updatable(t.oid, false),
            'privileges', ARRAY(SELECT right_name FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
                                AS right_name WHERE has_table_privilege(t.oid, right_name))) END
@@ -148,8 +133,8 @@ FROM home AS h LEFT JOIN target AS t ON true""").format(
     indexes=_INDEXES,
     triggers=_TRIGGERS,
     rules=_RULES,
-    foreign_keys=_FOREIGN_KEYS,
-    referenced_by=_REFERENCED_BY,
+    foreign_keys=FOREIGN_KEYS,
+    referenced_by=REFERENCED_BY,
     rows=_ROWS,
 )
 
@@ -193,8 +178,8 @@ def _table(schema: str, name: str, usage: bool, row: dict[str, Any]) -> TableFac
         indexes=tuple(_index(index) for index in row["indexes"] or ()),
         triggers=tuple(_trigger(trigger) for trigger in row["triggers"] or ()),
         rules=tuple(row["rules"] or ()),
-        foreign_keys=tuple(_foreign_key(key) for key in row["foreign_keys"] or ()),
-        referenced_by=tuple(_foreign_key(key) for key in row["referenced_by"] or ()),
+        foreign_keys=tuple(foreign_key(key) for key in row["foreign_keys"] or ()),
+        referenced_by=tuple(foreign_key(key) for key in row["referenced_by"] or ()),
         privileges=frozenset(row["privileges"]),
         schema_usage=usage,
         row_security=row["row_security"],
@@ -214,11 +199,6 @@ def _index(row: dict[str, Any]) -> IndexFacts:
     equality = tuple((schema, name) for schema, name in row["equality"])
     lists = {"keys": tuple(row["keys"]), "expressions": tuple(row["expressions"]), "equality": equality}
     return IndexFacts(**(row | lists))
-
-
-def _foreign_key(row: dict[str, Any]) -> ForeignKeyFacts:
-    lists = {"columns": tuple(row["columns"]), "referenced": tuple(row["referenced"])}
-    return ForeignKeyFacts(**(row | lists | {"on_delete": _ON_DELETE[row["on_delete"]]}))
 
 
 def _trigger(row: dict[str, Any]) -> TriggerFacts:

@@ -69,6 +69,7 @@ class Classified:
     update: int
     unchanged: int
     skipped: int
+    delete: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from syncengine.model.plan import InsertRows
+from syncengine.model.plan import InsertRows, Sample
 from syncengine.model.report import COUNTERS
 
 if TYPE_CHECKING:
-    from syncengine.model.plan import Plan, Unit
+    from syncengine.model.plan import Plan, Step, Unit
 
 FORMAT = 1
 
@@ -47,12 +47,18 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     when = ", whatever happened before" if unit.always else ""
     yield f"  {unit.name:<8} {transaction}{when}"
     if not sql:
-        yield from (_flat(f"    - {step.title}") for step in unit.steps if not _is_last(step))
+        yield from (_flat(f"    - {step.title}") for step in _steps(unit) if not _is_last(step))
         return
-    for step in unit.steps:
+    for step in _steps(unit):
         last = " (only in the last attempt, when other writers were in the way)" if _is_last(step) else ""
         yield _flat(f"    -- {step.title}{last}")
-        yield f"    {step.sql}{' …' if isinstance(step, InsertRows) else ''};"
+        if step.sql:
+            yield f"    {step.sql}{' …' if isinstance(step, InsertRows) else ''};"
+
+
+def _steps(unit: Unit) -> tuple[Step, ...]:
+    """Return what a run carries out."""
+    return tuple(step for step in (*unit.opening, *unit.steps) if not isinstance(step, Sample))
 
 
 def _flat(line: str) -> str:
@@ -96,7 +102,7 @@ def document(plan: Plan) -> dict[str, object]:
         "steps": [
             {"unit": unit.name, "isolation": unit.isolation, "title": step.title, "sql": step.sql}
             for unit in plan.units
-            for step in unit.steps
+            for step in _steps(unit)
         ],
         **dict.fromkeys(COUNTERS),
         "error": None,

@@ -69,12 +69,46 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoftDelete:
+    """The column that is set in place of deleting a row: to `value`, and back to `live` when its key returns.
+
+    `stated`: the spec says what a live row holds, so that new rows get it as well.
+    """
+
+    column: str
+    type: str
+    base_type: str
+    identity_equal: bool
+    value: Expression
+    live: Expression
+    stated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """The columns that hold a row's versions; the types of the first two have no modifiers.
+
+    `since` is the time from which a version holds, over `excluded`; None: the run's.  `tracked` are the columns whose
+    change makes a version.
+    """
+
+    valid_from: str
+    from_type: str
+    valid_to: str
+    to_type: str
+    current: str | None
+    since: Expression | None
+    tracked: tuple[Loaded, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """`relation` is what the mode reads: columns named as in the target, one row per source row.
 
     `stage` lists the staging columns; `converts` tells that they differ from the loaded columns, so that a second
     relation with the target's columns is made of them.  For a target that is to be created, `table` already holds
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
+    `locks`: no other writer gets to the target while the mode does its work, so that a row keeps its place.
     """
 
     spec: Spec
@@ -89,6 +123,10 @@ class Task:
     assignments: tuple[Assignment, ...] = ()
     null_keys: Literal["error", "insert", "match"] = "error"
     relation: QualifiedName = ("pg_temp", "stage")
+    resets: tuple[Assignment, ...] = ()
+    soft: SoftDelete | None = None
+    versions: Versions | None = None
+    locks: bool = False
     staged_rows: int | None = None
     infers: bool = False
 

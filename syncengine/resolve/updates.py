@@ -7,11 +7,23 @@ from dataclasses import dataclass, field, replace
 
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, TableFacts
-from syncengine.model.spec import AllColumns, Assign, ColumnRef, Expression, Keep, Spec, UpdateItem
+from syncengine.model.spec import (
+    AllColumns,
+    Assign,
+    ColumnRef,
+    Delete,
+    Expression,
+    History,
+    Keep,
+    Rule,
+    Spec,
+    UpdateItem,
+)
 from syncengine.model.task import Assignment, Key, Loaded
 from syncengine.protocols import Mode
 from syncengine.resolve.loading import is_stable
 from syncengine.resolve.lookup import did_you_mean, find
+from syncengine.resolve.rules import combine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +105,25 @@ def _items(
             facts = _target_column(names, item.column, pointer)
             if facts is not None:
                 yield facts.name, None
+        case Rule():
+            facts = _target_column(names, item.column, pointer)
+            if facts is not None:
+                combined = Assign(
+                    column=item.column, expression=combine(item.rule, facts, names.spec.mark(pointer))
+                )
+                yield from _assignment(names, facts, combined, pointer, unstable)
         case Assign():
             facts = _target_column(names, item.column, pointer)
             if facts is not None:
-                assignment = _assigned(names, facts, item, pointer, unstable)
-                if assignment is not None:
-                    yield facts.name, assignment
+                yield from _assignment(names, facts, item, pointer, unstable)
+
+
+def _assignment(
+    names: _Names, facts: ColumnFacts, item: Assign, pointer: str, unstable: frozenset[str]
+) -> Iterator[tuple[str, Assignment]]:
+    assignment = _assigned(names, facts, item, pointer, unstable)
+    if assignment is not None:
+        yield facts.name, assignment
 
 
 def _target_column(names: _Names, name: str, pointer: str) -> ColumnFacts | None:
@@ -170,6 +195,9 @@ def spell_names(spec: Spec, table: TableFacts, loaded: Sequence[Loaded]) -> Spel
     names = _Names(spec=spec, table=table, loaded=loaded)
     if spec.where is not None:
         spec = replace(spec, where=names.exact(spec.where, "/where"))
+    spec = replace(spec, delete=_delete(names, spec.delete), history=_history(names, spec.history))
+    sensitive = (_readable(names, name, f"/sensitive/{n}") for n, name in enumerate(spec.sensitive))
+    spec = replace(spec, sensitive=tuple(column.name for column in sensitive if column is not None))
     if spec.conflict_where is not None:
         spec = replace(spec, conflict_where=_unqualified(spec.conflict_where, table))
     if spec.duplicates.by is not None:
@@ -188,6 +216,19 @@ def spell_names(spec: Spec, table: TableFacts, loaded: Sequence[Loaded]) -> Spel
             names.complain("/returning/columns", f"column {twice} is there twice", "leave one of them out")
         spec = replace(spec, returning=replace(spec.returning, columns=columns))
     return Spelt(spec=spec, problems=tuple(names.problems))
+
+
+def _delete(names: _Names, delete: Delete) -> Delete:
+    soft = delete.soft
+    if soft is not None and soft.expression is not None:
+        soft = replace(soft, expression=names.exact(soft.expression, "/delete/soft"))
+    scope = names.exact(delete.scope, "/delete/scope") if delete.scope is not None else None
+    return replace(delete, scope=scope, soft=soft)
+
+
+def _history(names: _Names, history: History) -> History:
+    since = names.exact(history.since, "/history/valid_from") if history.since is not None else None
+    return replace(history, since=since)
 
 
 def _unqualified(value: Expression, table: TableFacts) -> Expression:

@@ -13,7 +13,7 @@ from typing import Any
 
 from syncengine.errors import Location, SpecError
 from syncengine.model.spec import ColumnRef, Expression
-from syncengine.spec.allowed import Check
+from syncengine.spec.allowed import Check, functions
 from syncengine.spec.grammar import Place, Tree, deparse, excerpt, offsets, on_one_line, raw, tree_of
 
 _PREFIX = "SELECT 1 WHERE "
@@ -56,6 +56,22 @@ def parse(
         functions=tuple(sorted(check.functions)),
         volatility="stable" if check.depends_on_time else "immutable",
         location=location,
+    )
+
+
+def of_catalog(text: str) -> Expression:
+    """Return a default that the server deparsed under the pinned path; it is the table's owner's, so all is allowed.
+
+    It counts as immutable only where all of its functions are known to be.
+    """
+    tree = raw(_PREFIX + text)
+    names = [[part.string.sval for part in node.funcname] for node in _nodes(tree, "FuncCall")]
+    known = functions()
+    fixed = all(len(name) == 1 and known.get(name[0]) is False for name in names)
+    fixed = fixed and not _nodes(tree, "SQLValueFunction")
+    called = tuple(sorted({".".join(name) for name in names}))
+    return Expression(
+        text=text, parts=(text,), functions=called, volatility="immutable" if fixed else "stable"
     )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from syncengine.errors import SpecError
 from syncengine.model.spec import Assign, CheckSpec, Delete, Expression, History, Limit, Limits
 from syncengine.spec import grammar
-from syncengine.spec.conflict import CONFLICT
 from syncengine.spec.draft import Draft
 from syncengine.spec.names import unquoted
 from syncengine.spec.positions import child

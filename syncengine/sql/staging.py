@@ -259,4 +259,4 @@ def _winner(task: Task) -> Composed:
 
 def count_staged(relation: QualifiedName) -> Composed:
     """Return the classes of an insert: every staged row is new."""
-    return SQL("SELECT count(*), 0, 0, 0 FROM {}").format(ident(*relation))
+    return SQL("SELECT count(*), 0, 0, 0, 0 FROM {}").format(ident(*relation))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from syncengine.model.plan import Fit, Misfit, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
-from syncengine.sql import steps
+from syncengine.sql import publish, steps
 
 
 class Copy:
@@ -23,7 +23,7 @@ class Copy:
         copy = steps.copy_in(task, task.target, title, counts="inserted")
         unit = Unit(
             name="publish",
-            steps=(*steps.created(task), copy),
+            steps=(*publish.created(task), copy, *publish.limited(task)),
             publishes=True,
             repeatable=task.source.reopenable,
         )

@@ -8,7 +8,7 @@ from syncengine.model.facts import Handover
 from syncengine.model.plan import Fit, Misfit, RunSql, Step, Unit, Verdict
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
-from syncengine.sql import names, staging, steps
+from syncengine.sql import names, publish, staging, steps
 
 # What two transactions more and a table to make and drop cost, in rows moved.
 FIXED_COST = 2_000
@@ -37,13 +37,13 @@ class Staged:
             RunSql(title=f"drop {'.'.join(relation)}", sql=steps.text(staging.drop(relation)))
             for relation in dict.fromkeys((stage, load))
         )
-        publish = (*steps.created(task), *steps.one_row_a_key(task), *mode.publish(task))
         return (
             *(() if task.staged_rows is not None else steps.room_for_staging(task)),
             Unit(name="stage", steps=_stage(task, stage, load), repeatable=task.source.reopenable),
             Unit(
                 name="publish",
-                steps=publish,
+                steps=(*publish.created(task), *steps.one_row_a_key(task), *mode.publish(task)),
+                opening=publish.opening(task),
                 isolation="repeatable read",
                 publishes=True,
                 exact=task.exact,
