@@ -10,6 +10,10 @@ from typing import Literal
 Relation = Literal["table", "partitioned", "view", "foreign", "other"]
 
 
+# The field in which a partial row lists the names of the fields that it lacks.
+ABSENT = "(absent)"
+
+
 class Handover(enum.Flag):
     """The forms in which a source lets data go."""
 
@@ -34,7 +38,8 @@ class SourceFacts:
     `fields` keep the source's order; `named` is False where they are only numbered ("1", "2", …) and map by
     position.  `rows` is exact if `exact`, else an estimate, None if nothing is known.  `reopenable`: it can be read
     more than once.  `json_values`: values come from JSON or YAML, so that a text bound for a json column is a JSON
-    string and not JSON itself.
+    string and not JSON itself.  `partial`: rows need not have every field; one more field at their end (ABSENT) lists
+    the names of those that a row lacks, or is None.
     """
 
     label: str
@@ -46,6 +51,7 @@ class SourceFacts:
     bytes: int | None = None
     reopenable: bool = True
     json_values: bool = False
+    partial: bool = False
     csv: CsvFormat | None = None
     notes: tuple[str, ...] = ()
 

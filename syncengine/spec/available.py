@@ -14,7 +14,6 @@ LATER_SOURCES = ("parquet", "arrow", "sql", "python", "singer")
 LATER_EXTENSIONS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow"}
 LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
 _LATER_KEYS = [
-    "lookups",
     "incremental",
     "depends_on",
     "keep_before_images",

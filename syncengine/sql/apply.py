@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg.sql import SQL, Composable, Composed
+from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.task import Task
 from syncengine.sql.changes import of_class, same_place, same_row, set_column, typed
@@ -57,7 +57,7 @@ def insert_changes(task: Task) -> Composed:
     two writers lock here is new to both of them.
     """
     text = SQL("INSERT INTO {} AS target ({}) SELECT {} FROM ({}) AS excluded{}")
-    columns, values = [ident(name) for name in task.columns], [quoted(task.columns, "excluded")]
+    columns, values = [ident(name) for name in task.columns], [_incoming(task)]
     if task.soft is not None and task.soft.stated:
         columns.append(ident(task.soft.column))
         values.append(typed(task.soft.live, task.soft.base_type))
@@ -84,6 +84,22 @@ def delete_changes(task: Task) -> Composed:
 def insert_all(task: Task) -> Composed:
     """Return INSERT of all staged rows; a key that is there already is the database's error."""
     text = SQL("INSERT INTO {} AS target ({}) SELECT {} FROM {} AS excluded")
-    columns, values = quoted(task.columns), quoted(task.columns, "excluded")
-    statement = text.format(ident(*task.target), columns, values, ident(*task.relation))
+    columns = quoted(task.columns)
+    statement = text.format(ident(*task.target), columns, _incoming(task), ident(*task.relation))
     return returning(task, "insert", statement)
+
+
+def _incoming(task: Task) -> Composed:
+    """Return the values of a new row; a field that a partial row lacks gives the column's default."""
+    if task.absent is None:
+        return quoted(task.columns, "excluded")
+    text = SQL("CASE WHEN {} = ANY ({}) THEN {} ELSE {} END")
+    values = []
+    for column in task.loaded:
+        facts = task.table.column(column.name)
+        value: Composable = ident("excluded", column.name)
+        if column.field is not None and facts is not None and facts.default is not None:
+            lacks = ident("excluded", task.absent)
+            value = text.format(Literal(column.field), lacks, SQL(facts.default), value)
+        values.append(value)
+    return commas(values)

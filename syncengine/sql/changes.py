@@ -42,6 +42,11 @@ def op_column(task: Task) -> str:
     return beside(task.columns, "_op")
 
 
+def carried(task: Task) -> tuple[str, ...]:
+    """Return the columns that a change carries from staging."""
+    return (*task.columns, task.absent) if task.absent is not None else task.columns
+
+
 def place_columns(task: Task) -> tuple[str, str]:
     """Return the names of the columns that hold the place of a change's stored row."""
     return beside(task.columns, "_tid"), beside(task.columns, "_table")
@@ -99,7 +104,7 @@ def classify(task: Task, *, new: New) -> Composed:
     """
     op = ident(op_column(task))
     columns: list[Composable] = [_operation(task, new) + SQL(" AS ") + op]
-    columns += [ident("excluded", name) for name in task.columns]
+    columns += [ident("excluded", name) for name in carried(task)]
     columns += _new_values(task)
     if not joins_by_key(task):
         columns += place_of_target(task)

@@ -6,7 +6,7 @@ from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
 from syncengine.model.plan import Check, CopyIn, Counter, Part, RunSql, Step, Unit
-from syncengine.model.task import QualifiedName, Task
+from syncengine.model.task import Joined, QualifiedName, Task
 from syncengine.sql import staging
 
 
@@ -31,18 +31,46 @@ def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     return (create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging"))
 
 
-def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> RunSql:
-    """Return the step that computes the loaded columns from the staged fields."""
+def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that compute the loaded columns from the staged fields and from the tables of the lookups."""
     parts = tuple(
         Part(
             column=column.name,
-            sql=text(staging.convert_one(column, stage, load)),
+            sql=text(staging.convert_one(task, column, stage, load)),
             location=task.spec.mark(f"/columns/{column.name}"),
         )
         for column in task.loaded
         if column.value is not None
     )
-    return RunSql(title="compute the columns", sql=text(staging.convert(task, stage, load)), parts=parts)
+    sql = text(staging.convert(task, stage, load))
+    checks = (check for joined in task.lookups for check in _resolved(task, joined, stage))
+    return (*checks, RunSql(title="compute the columns", sql=sql, parts=parts))
+
+
+def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, ...]:
+    """Return the checks that a lookup finds one row for each natural key."""
+    table = ".".join(joined.table)
+    location = task.spec.mark(f"/lookups/{joined.column}")
+    ambiguous = Check(
+        title=f"{joined.column}: no natural key comes twice in {table}",
+        sql=text(staging.check_ambiguous_lookup(joined, stage)),
+        failure="unresolved-lookup",
+        message=f"natural keys that several rows of {table} have",
+        hint=f"match more columns, or make them unique in {table}",
+        location=location,
+    )
+    if joined.missing != "error":
+        return (ambiguous,)
+    unresolved = Check(
+        title=f"{joined.column}: each natural key is found in {table}",
+        sql=text(staging.check_unresolved(joined, stage)),
+        failure="unresolved-lookup",
+        message=f"natural keys that no row of {table} has",
+        hint=f"add them to {table} first, or let the column be NULL: `missing: null`",
+        location=location,
+        fields=joined.fields if task.source.reopenable else (),
+    )
+    return (ambiguous, unresolved)
 
 
 def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter | None = None) -> CopyIn:

@@ -46,7 +46,7 @@ class Rows:
         )
         fill: list[Step] = [send]
         if task.converts:
-            fill.append(steps.converted(task, STAGE, LOAD))
+            fill += steps.converted(task, STAGE, LOAD)
         unit = Unit(
             name="publish",
             steps=(*publish.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),

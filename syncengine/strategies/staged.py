@@ -37,12 +37,19 @@ class Staged:
             RunSql(title=f"drop {'.'.join(relation)}", sql=steps.text(staging.drop(relation)))
             for relation in dict.fromkeys((stage, load))
         )
+        typed = _typed(task, stage, load)
+        # What is looked up may be published in the same transaction, by another spec.
+        early, late = ((), typed) if task.lookups else (typed, ())
         return (
             *(() if task.staged_rows is not None else steps.room_for_staging(task)),
-            Unit(name="stage", steps=_stage(task, stage, load), repeatable=task.source.reopenable),
+            Unit(
+                name="stage",
+                steps=(*_filled(task, stage, load), *early),
+                repeatable=task.source.reopenable,
+            ),
             Unit(
                 name="publish",
-                steps=(*publish.created(task), *steps.one_row_a_key(task), *mode.publish(task)),
+                steps=(*publish.created(task), *late, *steps.one_row_a_key(task), *mode.publish(task)),
                 opening=publish.opening(task),
                 isolation="repeatable read",
                 publishes=True,
@@ -60,19 +67,21 @@ def _reasons(task: Task) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _stage(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
-    """Return the steps that bring the source into the relation that the mode reads."""
-    result: list[Step] = []
-    if task.staged_rows is None:
-        result += steps.copied(task, stage)
-    if task.converts:
-        result.append(
-            RunSql(title="create the typed staging table", sql=steps.text(staging.create_load(task, load)))
-        )
-        result.append(steps.converted(task, stage, load))
+def _filled(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that bring the source into staging and make room for computed columns."""
+    copied = steps.copied(task, stage) if task.staged_rows is None else ()
+    if not task.converts:
+        return copied
+    create = steps.text(staging.create_load(task, load))
+    return (*copied, RunSql(title="create the typed staging table", sql=create))
+
+
+def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that fill the relation which the mode reads."""
+    converted = steps.converted(task, stage, load) if task.converts else ()
     keys = [part.column for part in task.keys if part.column is not None]
-    result.append(RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys))))
-    return tuple(result)
+    analyze = RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys)))
+    return (*converted, analyze)
 
 
 PLUGIN = Staged()
