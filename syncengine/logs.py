@@ -91,6 +91,8 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)
         case ev.UnitCommitted():
             log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.UnitRehearsed():
+            log.debug("rehearsed", unit=event.unit, seconds=round(event.seconds, 4))
         case ev.FileWritten():
             log.info("file written", path=event.path, rows=event.rows)
         case ev.SpecFailed():

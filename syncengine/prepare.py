@@ -41,6 +41,11 @@ class Prepared:
     plan: Plan
     untyped: tuple[str, ...] = ()
 
+    def rehearsal(self) -> Plan:
+        """Return the plan by which the run is rehearsed."""
+        mode, strategies = registry.mode(self.spec.mode), registry.strategies()
+        return planner.rehearsal(self.task, mode, strategies, connection=self.plan.connection)
+
 
 def open_source(spec: Spec) -> Source:
     """Return the source that a spec names."""

@@ -96,6 +96,14 @@ class UnitCommitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRehearsed:
+    """All but the writing was done, and will be rolled back."""
+
+    unit: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileWritten:
     path: str
     rows: int
@@ -122,6 +130,7 @@ Event = (
     | StepFinished
     | UnitRolledBack
     | UnitCommitted
+    | UnitRehearsed
     | FileWritten
     | SpecFailed
     | SpecFinished

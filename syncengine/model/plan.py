@@ -6,11 +6,14 @@ A plan names its connection and never holds a secret.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from syncengine.errors import Location
 from syncengine.model.facts import CsvFormat, Handover
 from syncengine.model.spec import CheckSpec, Limits, Returning
+
+if TYPE_CHECKING:
+    from syncengine.model.preview import Preview
 
 Counter = Literal["inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined", "deleted"]
 Failure = Literal["null-keys", "duplicate-keys", "ambiguous-key", "unresolved-lookup", "would-cascade"]
@@ -150,7 +153,7 @@ class Sample:
 
     title: str
     sql: str
-    op: Literal["insert", "update", "delete", "skipped"]
+    op: Literal["insert", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +211,10 @@ Verdict = Fit | Misfit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one spec will do, and why.  `checks` are what was verified at plan time, in words."""
+    """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
+
+    `preview` holds exact numbers, where they were asked for.
+    """
 
     name: str
     mode: str
@@ -228,6 +234,7 @@ class Plan:
     retries: int = 5
     rows: int | None = None
     bytes: int | None = None
+    preview: Preview | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:

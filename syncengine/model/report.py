@@ -124,7 +124,7 @@ class Report:
             case ev.UnitRolledBack():
                 retries = self.retries + (event.retry_in is not None)
                 return replace(self, pending=Counts(), retries=retries)
-            case ev.UnitCommitted():
+            case ev.UnitCommitted() | ev.UnitRehearsed():
                 return replace(self, counts=self.books, pending=Counts())
             case ev.FileWritten():
                 return replace(self, files=(*self.files, event.path))

@@ -135,7 +135,7 @@ class Task:
     relation with the target's columns is made of them.  For a target that is to be created, `table` already holds
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
     `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
-    gets to the target while the mode does its work, so that a row keeps its place.
+    gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
     """
 
     spec: Spec
@@ -156,6 +156,7 @@ class Task:
     soft: SoftDelete | None = None
     versions: Versions | None = None
     locks: bool = False
+    rehearsed: bool = False
     staged_rows: int | None = None
     infers: bool = False
 

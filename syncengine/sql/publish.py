@@ -6,7 +6,7 @@ from psycopg.sql import Composed
 
 from syncengine.model.plan import Check, CheckLimits, Classify, Counter, RunSql, Step, WriteFile
 from syncengine.model.task import Task
-from syncengine.sql import apply, changes, returned, staging
+from syncengine.sql import apply, changes, returned, samples, staging
 from syncengine.sql.steps import text
 
 
@@ -32,6 +32,7 @@ def counted(task: Task) -> tuple[Step, ...]:
     return (
         RunSql(title="analyze the changes", sql=analyze),
         Classify(title="count the classes", sql=text(changes.count_classes(task))),
+        *samples.of_changes(task, deletes=task.locks),
         *limited(task),
     )
 

@@ -18,7 +18,7 @@ from syncengine.sql.clauses import (
     sample,
     type_of,
 )
-from syncengine.sql.names import beside, commas, ident, operator, quoted
+from syncengine.sql.names import beside, commas, ident, operator, quoted, stage_name
 
 REPEATED = ("pg_temp", "repeated")
 
@@ -30,6 +30,21 @@ def lock_name(name: str) -> Composed:
 
 def create_engine_schema(schema: str) -> Composed:
     return SQL("CREATE SCHEMA IF NOT EXISTS {}").format(ident(schema))
+
+
+def is_temporary(task: Task) -> bool:
+    """Tell that staging is made of temporary tables: the role may make no others, or no schema is there for a rehearsal."""
+    server = task.server
+    return not server.engine_schema or (
+        task.rehearsed and not server.engine_schema_exists and server.temporary
+    )
+
+
+def relations(task: Task) -> tuple[QualifiedName, QualifiedName]:
+    """Return the staging table and that of the computed columns, the same one if there are none."""
+    schema = "pg_temp" if is_temporary(task) else task.spec.ledger_schema
+    stage = (schema, stage_name(task.run))
+    return stage, ((schema, f"{stage_name(task.run)}_load") if task.converts else stage)
 
 
 def _create(relation: QualifiedName, columns: Sequence[Composed]) -> Composed:

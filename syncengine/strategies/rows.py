@@ -20,6 +20,7 @@ MOST_ROWS = 100_000
 
 class Rows:
     name = "rows"
+    stages = True
 
     def judge(self, task: Task) -> Verdict:
         reason = _obstacle(task)
