@@ -18,6 +18,7 @@ SyncError
 ├── AmbiguousKey         a key of mode `update` matches several stored rows
 ├── DatabaseError        anything else that the server answered
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
+├── DependencyFailed     a spec was not run, as one that it depends on failed
 └── Interrupted          Ctrl-C or SIGTERM
 
 `code` is stable and names the error for machines, `exit_code` is docs/spec.md §6's, `retryable` tells whether the same
@@ -183,6 +184,10 @@ class Conflict(DatabaseError):
 
 class BooksDoNotClose(SyncError):
     code = "books-do-not-close"
+
+
+class DependencyFailed(SyncError):
+    code = "dependency-failed"
 
 
 class Interrupted(SyncError):

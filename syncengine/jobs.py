@@ -11,7 +11,7 @@ from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
-from syncengine.model.plan import CopyIn, RunSql, Unit
+from syncengine.model.plan import After, CopyIn, RunSql, Unit
 from syncengine.model.report import Report
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
 from syncengine.sql import names, staging, steps
@@ -20,15 +20,27 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
+    from syncengine.model.spec import Spec
     from syncengine.targets import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A planned spec and the connection it runs on."""
+    """A planned spec, the URL of its database, and the connection that it was planned on."""
 
     prepared: Prepared
+    url: str
     connection: psycopg.Connection[TupleRow]
+
+    @property
+    def spec(self) -> Spec:
+        return self.prepared.spec
+
+    def placed(self, *, after: tuple[After, ...], warnings: tuple[str, ...]) -> Ready:
+        """Return the same with what its plan says of its place among other specs."""
+        plan = self.prepared.plan
+        plan = replace(plan, after=after, warnings=(*plan.warnings, *warnings))
+        return replace(self, prepared=replace(self.prepared, plan=plan))
 
 
 def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
@@ -46,15 +58,13 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     except SyncError as error:
         error.location = error.location or spec.mark("/source")
         raise
-    choice, connection = targets.connect(spec, job.project)
-    prepared = prepare(spec, source, connection, target=choice.name, run=run or SHOWN_RUN, facts=facts)
-    return Ready(prepared=prepared, connection=connection)
+    target = targets.connect(spec, job.project)
+    prepared = prepare(spec, source, target.connection, target=target.name, run=run or SHOWN_RUN, facts=facts)
+    return Ready(prepared=prepared, url=target.url, connection=target.connection)
 
 
-def carry_out(one: Ready | Failed, emit: ev.Emit) -> Report:
+def carry_out(one: Ready, emit: ev.Emit) -> Report:
     """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on."""
-    if isinstance(one, Failed):
-        return _not_started(one, emit)
     plan = one.prepared.plan
     run = Run(plan, one.connection, one.prepared.source, emit)
     started = monotonic()
@@ -80,7 +90,8 @@ def carry_out(one: Ready | Failed, emit: ev.Emit) -> Report:
     return run.report
 
 
-def _not_started(one: Failed, emit: ev.Emit) -> Report:
+def not_started(one: Failed, emit: ev.Emit) -> Report:
+    """Return the report of a spec that can't be carried out."""
     report = Report()
     for event in (
         ev.SpecStarted(name=one.spec.name, mode=one.spec.mode, strategy="", target=str(one.spec.target)),

@@ -15,6 +15,8 @@ from syncengine.cli import options
 @click.option("--sql", is_flag=True, help="Show every statement.")
 def command(
     paths: tuple[str, ...],
+    env: str | None,
+    select: tuple[str, ...],
     connection: str | None,
     view: str,
     log_format: str,
@@ -35,7 +37,8 @@ def command(
     shown = registry.view(view)
     try:
         with listening("plan", log_format, log_level, quiet) as (_, announce):
-            planned = api.plan_all(api.load(paths), connection=connection, announce=announce)
+            loaded = api.load(paths, env=env)
+            planned = api.plan_all(loaded, connection=connection, select=select, announce=announce)
     except SyncError as error:
         return refuse(shown, "", error, log_format)
     failed = [one for one in planned if isinstance(one, Failed)]

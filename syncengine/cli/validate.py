@@ -15,7 +15,14 @@ from syncengine.cli import options
 @options.view
 @options.logs
 def command(
-    paths: tuple[str, ...], connection: str | None, view: str, log_format: str, log_level: str, quiet: bool
+    paths: tuple[str, ...],
+    env: str | None,
+    select: tuple[str, ...],
+    connection: str | None,
+    view: str,
+    log_format: str,
+    log_level: str,
+    quiet: bool,
 ) -> int:
     """Check specs without any server: YAML, keys, values, expressions, combinations.
 
@@ -30,7 +37,7 @@ def command(
     logging = listening("validate", log_format, log_level, quiet) if log_format == "json" else nullcontext()
     try:
         with logging:
-            jobs = api.load(paths)
+            jobs = api.load(paths, env=env, select=select)
     except SyncError as error:
         return refuse(shown, "", error, log_format)
     say(shown.valid([one.spec for one in jobs]))

@@ -29,6 +29,8 @@ def _facts(plan: Plan) -> Iterator[str]:
     cost = f"cost {quantity(plan.cost)} rows"
     yield f"{plan.name}: {plan.mode} {plan.source} into {plan.target} by {plan.strategy} ({cost})"
     yield f"  target   {plan.connection}"
+    for wait in plan.after:
+        yield f"  after    {wait.name} ({wait.reason})"
     for warning in plan.warnings:
         yield f"  warning  {warning}"
     yield f"  because  {'; '.join(plan.reasons)}"
@@ -86,6 +88,7 @@ def document(plan: Plan) -> dict[str, object]:
         "source": plan.source,
         "target": plan.target,
         "connection": plan.connection,
+        "after": [{"name": wait.name, "reason": wait.reason} for wait in plan.after],
         "cost": plan.cost,
         "estimated_rows": plan.rows,
         "reasons": list(plan.reasons),

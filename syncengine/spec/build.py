@@ -48,6 +48,7 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
     guard = _expression(draft, "where", CONFLICT)
     returning = _returning(draft)
     execution = _execution(draft)
+    _refuse_twice(draft, "/depends_on", data.get("depends_on", ()))
     check_rules(draft)
     if draft.problems or source is None or target is None:
         return None
@@ -74,6 +75,7 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
         duplicates=_duplicates(data.get("duplicates", "error")),
         returning=returning,
         execution=execution,
+        depends_on=tuple(data.get("depends_on", ())),
         roots=tuple(str(root) for root in draft.roots),
         ledger_schema=draft.project.ledger_schema,
         marks=_marks(draft),
