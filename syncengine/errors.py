@@ -23,6 +23,7 @@ SyncError
 │   └── WouldCascade     deleting would take rows of other tables along
 ├── DatabaseError        anything else that the server answered
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
+├── DependencyFailed     a spec was not run, as one that it depends on failed
 └── Interrupted          Ctrl-C or SIGTERM
 
 `code` is stable and names the error for machines, `exit_code` is docs/spec.md §6's, `retryable` tells whether the same
@@ -80,6 +81,18 @@ class SyncError(Exception):
         lines += [f"  detail: {self.detail}"] if self.detail else []
         lines += [f"  hint:   {self.hint}"] if self.hint else []
         return "\n".join(lines)
+
+    def document(self) -> dict[str, object]:
+        """Return the error as docs/spec.md §6 shapes it in JSON; `location` is None or {file, line, column}."""
+        place = self.location
+        where = {"file": place.file, "line": place.line, "column": place.column} if place else None
+        return {
+            "code": self.code,
+            "message": self.message,
+            "detail": self.detail,
+            "hint": self.hint,
+            "location": where,
+        }
 
     def each(self) -> tuple[SyncError, ...]:
         """Return the single problems this error stands for."""
@@ -209,6 +222,10 @@ class Conflict(DatabaseError):
 
 class BooksDoNotClose(SyncError):
     code = "books-do-not-close"
+
+
+class DependencyFailed(SyncError):
+    code = "dependency-failed"
 
 
 class Interrupted(SyncError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, assert_never
 
@@ -52,13 +53,13 @@ def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps
 
     `steps` is the level of the lines for single steps: for people they are details, for machines they are not.
     """
-    spec = ""
+    # Specs that run at the same time do so in a thread each.
+    here = threading.local()
 
     def emit(event: ev.Event) -> None:
-        nonlocal spec
         if isinstance(event, ev.SpecStarted):
-            spec = event.name
-        _write(logger.bind(run_id=run_id, spec=spec), event, steps)
+            here.spec = event.name
+        _write(logger.bind(run_id=run_id, spec=getattr(here, "spec", "")), event, steps)
 
     return emit
 

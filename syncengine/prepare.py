@@ -41,6 +41,14 @@ class Prepared:
     plan: Plan
     untyped: tuple[str, ...] = ()
 
+    def named(self, run: str) -> Prepared:
+        """Return the same for another run's staging tables."""
+        task = replace(self.task, run=run)
+        fresh = planner.plan(
+            task, registry.mode(self.spec.mode), registry.strategies(), connection=self.plan.connection
+        )
+        return replace(self, task=task, plan=replace(self.plan, units=fresh.units))
+
     def rehearsal(self) -> Plan:
         """Return the plan by which the run is rehearsed."""
         mode, strategies = registry.mode(self.spec.mode), registry.strategies()

@@ -150,8 +150,7 @@ def table_facts(
     """
     doing = f"looking at table {schema + '.' if schema else ''}{name}"
     with pinned(conn, doing=doing, lock_timeout=lock_timeout) as path:
-        names = [schema] if schema else [*path, _creation_schema(path)]
-        row = conn.execute(_TABLE, {"schemas": names, "name": name}).fetchone()
+        row = conn.execute(_TABLE, {"schemas": schemas_to_search(schema, path), "name": name}).fetchone()
     assert row is not None  # `home` has one row for any list of schemas
     home, exists, usage, create, found = row
     if found is None:
@@ -162,9 +161,12 @@ def table_facts(
     return _table(home, name, usage, found)
 
 
-def _creation_schema(path: list[str]) -> str:
-    """Return the first schema of the path that is not there by itself."""
-    return next((name for name in path if name != "pg_catalog" and not name.startswith("pg_temp")), "public")
+def schemas_to_search(schema: str | None, path: list[str]) -> list[str]:
+    """Return where to look for a table, at last where CREATE TABLE would make it."""
+    if schema:
+        return [schema]
+    own = (name for name in path if name != "pg_catalog" and not name.startswith("pg_temp"))
+    return [*path, next(own, "public")]
 
 
 def _table(schema: str, name: str, usage: bool, row: dict[str, Any]) -> TableFacts:

@@ -210,6 +210,14 @@ Verdict = Fit | Misfit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A spec of the same call that comes before, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
 
@@ -235,6 +243,7 @@ class Plan:
     rows: int | None = None
     bytes: int | None = None
     preview: Preview | None = None
+    after: tuple[After, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

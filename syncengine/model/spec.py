@@ -277,6 +277,7 @@ class Spec:
     sensitive: tuple[str, ...] = ()
     returning: Returning | None = None
     execution: Execution = Execution()
+    depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"
     marks: Mapping[str, Location] = field(default_factory=dict, repr=False, compare=False)

@@ -8,21 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from syncengine.spec.positions import child
-
 LATER_SOURCES = ("parquet", "arrow", "sql", "python", "singer")
 LATER_EXTENSIONS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow"}
 LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
 _LATER_KEYS = [
     "incremental",
-    "depends_on",
     "keep_before_images",
     "notify",
     "matrix",
     "execution/chunk_rows",
     "execution/workers",
 ]
-_LATER_PROJECT_KEYS = ("defaults", "environments", "transaction", "specs")
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
     "bad_rows": lambda value: value != "fail",
     "null_keys": lambda value: value == "quarantine",
@@ -44,13 +40,6 @@ def not_available(data: dict[str, object]) -> Iterator[tuple[str, str]]:
         found, value = _find(data, path)
         if found and is_later(value):
             yield _pointer(path), f"{path.replace('/', '.')}: {_word(value)}"
-
-
-def not_available_in_project(data: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield pointer and name of each key of the project file that is not available yet."""
-    for key in _LATER_PROJECT_KEYS:
-        if data.get(key) not in ({}, [], None):
-            yield child("", key), key
 
 
 def _find(data: dict[str, object], path: str) -> tuple[bool, object]:

@@ -61,6 +61,7 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
     before, after = read_hooks(draft, "before"), read_hooks(draft, "after")
     returning = _returning(draft)
     execution = _execution(draft)
+    _refuse_twice(draft, "/depends_on", data.get("depends_on", ()))
     check_rules(draft)
     if draft.problems or source is None or target is None:
         return None
@@ -96,6 +97,7 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
         sensitive=tuple(unquoted(name) for name in data.get("sensitive", ())),
         returning=returning,
         execution=execution,
+        depends_on=tuple(data.get("depends_on", ())),
         roots=tuple(str(root) for root in draft.roots),
         ledger_schema=draft.project.ledger_schema,
         marks=_marks(draft),

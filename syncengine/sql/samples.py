@@ -31,7 +31,7 @@ def of_staged(task: Task) -> tuple[Sample, ...]:
 
 def _inserted(task: Task, relation: QualifiedName) -> Sample:
     new = [(name, ident("excluded", name)) for name in task.columns]
-    where = SQL("")
+    where: Composable = SQL("")
     if relation == CHANGES:
         where = SQL(" WHERE excluded.{} OPERATOR(pg_catalog.=) 'insert'").format(ident(op_column(task)))
     rows = SQL("{} AS excluded{}").format(ident(*relation), where)

@@ -33,7 +33,7 @@ def create_engine_schema(schema: str) -> Composed:
 
 
 def is_temporary(task: Task) -> bool:
-    """Tell that staging is made of temporary tables: the role may make no others, or no schema is there for a rehearsal."""
+    """Tell that staging is made of temporary tables: the role may make no others, or a rehearsal finds no schema."""
     server = task.server
     return not server.engine_schema or (
         task.rehearsed and not server.engine_schema_exists and server.temporary
