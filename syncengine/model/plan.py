@@ -122,6 +122,18 @@ class Classify:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A statement that gives a row unless the staged contents were published before; then the unit has nothing to do.
+
+    `again`: it goes on all the same.
+    """
+
+    title: str
+    sql: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckLimits:
     """Stop where the classes break a limit; `sql` counts the target's rows, and is empty where no limit is a share."""
 
@@ -165,7 +177,9 @@ class WriteFile:
     returning: Returning
 
 
-Step = RunSql | CopyIn | InsertRows | Check | Classify | CheckLimits | CheckResult | Sample | WriteFile
+Step = (
+    RunSql | CopyIn | InsertRows | Check | Classify | Claim | CheckLimits | CheckResult | Sample | WriteFile
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
