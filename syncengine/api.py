@@ -171,15 +171,20 @@ def job(
 
 
 def plan(
-    spec: SpecLike, *, source: object = None, connection: str | None = None, env: str | None = None
+    spec: SpecLike,
+    *,
+    source: object = None,
+    connection: str | None = None,
+    env: str | None = None,
+    diff: bool = False,
 ) -> Plan:
-    """Return what a run would do, without writing anything.
+    """Return what a run would do, without writing anything; with `diff` its `preview` holds exact numbers.
 
     `source` stands in for the spec's own: any iterable of dicts or tuples.  A generator is read as far as needed to
     learn its fields.  Raises SyncError.
     """
     with _single_problem():
-        planned = plan_all([job(spec, source=source, env=env)], connection=connection)[0]
+        planned = plan_all([job(spec, source=source, env=env)], connection=connection, diff=diff)[0]
     if isinstance(planned, Failed):
         raise planned.error
     return planned
@@ -236,14 +241,21 @@ def plan_all(
     *,
     connection: str | None = None,
     select: Sequence[str] = (),
+    diff: bool = False,
+    emit: ev.Emit = _ignore,
     announce: Announce = _silent,
 ) -> tuple[Plan | Failed, ...]:
     """Plan loaded specs, in the order in which they would run.
 
-    Raises SpecErrors if any of them can't be carried out as it stands.
+    With `diff` each is rehearsed in a transaction that is rolled back, against the targets as they are now.  Raises
+    SpecErrors if any of them can't be carried out as it stands.
     """
+    from syncengine.jobs import rehearse
+
     with _targets(connection, announce) as targets:
         planned, _ = _plan_each(specs, targets, select, run_id=None)
+        if diff:
+            planned = [one if isinstance(one, Failed) else rehearse(one, emit) for one in planned]
         return tuple(one if isinstance(one, Failed) else one.prepared.plan for one in planned)
 
 

@@ -15,7 +15,12 @@ SyncError
 ├── BadRow               a row that the target's types or constraints refuse
 ├── DuplicateKeys        one source holds several different rows with one key
 ├── NullKeys             a conflict key is NULL, or outside conflict_where
-├── AmbiguousKey         a key of mode `update` matches several stored rows
+├── AmbiguousKey         a key of a mode without an index matches several stored rows
+├── UnresolvedLookup     a lookup found no row, or several, for a natural key
+├── Blocked              stopped before anything was published, by what the spec itself allows
+│   ├── LimitExceeded    a limit such as `max_deletes` or `min_rows`
+│   ├── CheckFailed      a query under `checks` was false or NULL
+│   └── WouldCascade     deleting would take rows of other tables along
 ├── DatabaseError        anything else that the server answered
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
 ├── DependencyFailed     a spec was not run, as one that it depends on failed
@@ -76,6 +81,18 @@ class SyncError(Exception):
         lines += [f"  detail: {self.detail}"] if self.detail else []
         lines += [f"  hint:   {self.hint}"] if self.hint else []
         return "\n".join(lines)
+
+    def document(self) -> dict[str, object]:
+        """Return the error as docs/spec.md §6 shapes it in JSON; `location` is None or {file, line, column}."""
+        place = self.location
+        where = {"file": place.file, "line": place.line, "column": place.column} if place else None
+        return {
+            "code": self.code,
+            "message": self.message,
+            "detail": self.detail,
+            "hint": self.hint,
+            "location": where,
+        }
 
     def each(self) -> tuple[SyncError, ...]:
         """Return the single problems this error stands for."""
@@ -169,6 +186,27 @@ class NullKeys(SyncError):
 
 class AmbiguousKey(SyncError):
     code = "ambiguous-key"
+
+
+class UnresolvedLookup(SyncError):
+    code = "unresolved-lookup"
+
+
+class Blocked(SyncError):
+    code = "blocked"
+    exit_code = 5
+
+
+class LimitExceeded(Blocked):
+    code = "limit-exceeded"
+
+
+class CheckFailed(Blocked):
+    code = "check-failed"
+
+
+class WouldCascade(Blocked):
+    code = "would-cascade"
 
 
 class DatabaseError(SyncError):

@@ -86,11 +86,14 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
                 update=event.update,
                 unchanged=event.unchanged,
                 skipped=event.skipped,
+                delete=event.delete,
             )
         case ev.UnitRolledBack():
             log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)
         case ev.UnitCommitted():
             log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.UnitRehearsed():
+            log.debug("rehearsed", unit=event.unit, seconds=round(event.seconds, 4))
         case ev.FileWritten():
             log.info("file written", path=event.path, rows=event.rows)
         case ev.SpecFailed():

@@ -3,7 +3,7 @@
 Every look is a read-only transaction that is rolled back, so nothing is left behind and no lock is kept.
 """
 
-from syncengine.catalog.probes import check_expressions, server_arbiter
+from syncengine.catalog.probes import check_expressions, check_settings, server_arbiter
 from syncengine.catalog.references import References, references
 from syncengine.catalog.server import function_volatility, operators, server_facts
 from syncengine.catalog.tables import table_facts
@@ -12,6 +12,7 @@ from syncengine.catalog.types import types
 __all__ = [
     "References",
     "check_expressions",
+    "check_settings",
     "function_volatility",
     "operators",
     "references",

@@ -11,30 +11,15 @@ from collections.abc import Callable, Iterator
 LATER_SOURCES = ("parquet", "arrow", "sql", "python", "singer")
 LATER_EXTENSIONS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow"}
 LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
-LATER_SOURCE_KEYS = {
-    "jsonl": {"absent": "`keep`: a key that a record lacks leaves the stored value. Not available yet."}
-}
-LATER_RULES = ("coalesce", "greatest", "least", "sum", "append", "jsonb_merge")
 _LATER_KEYS = [
-    "lookups",
-    "delete",
-    "history",
-    "limits",
-    "checks",
-    "before",
-    "after",
-    "session",
     "incremental",
-    "sensitive",
     "keep_before_images",
     "notify",
     "matrix",
     "execution/chunk_rows",
     "execution/workers",
-    "source/absent",
 ]
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
-    "mode": lambda value: value in ("mirror", "replace", "history"),
     "bad_rows": lambda value: value != "fail",
     "null_keys": lambda value: value == "quarantine",
     "execution/transaction": lambda value: value != "all",

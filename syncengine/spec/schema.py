@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from syncengine import registry
-from syncengine.spec.available import LATER_SOURCE_KEYS, LATER_SOURCES
+from syncengine.spec.available import LATER_SOURCES
 
 Schema = dict[str, Any]
 
@@ -76,17 +76,10 @@ def json_schema() -> Schema:
     schema = spec_schema()
     names = (*registry.names("sources"), *LATER_SOURCES)
     for name in names:
-        schema["$defs"][name] = _with_later_keys(name, source_schema(name))
+        schema["$defs"][name] = source_schema(name)
     path, _ = schema["properties"]["source"]["anyOf"]
     schema["properties"]["source"]["anyOf"] = [path, *({"$ref": f"#/$defs/{name}"} for name in names)]
     return schema
-
-
-def _with_later_keys(name: str, schema: Schema) -> Schema:
-    later = {
-        key: {"title": key, "description": text} for key, text in LATER_SOURCE_KEYS.get(name, {}).items()
-    }
-    return {**schema, "properties": {**later, **schema["properties"]}}
 
 
 def _object(options: Mapping[str, object]) -> Schema:

@@ -64,7 +64,8 @@ def _lines(report: Report) -> Iterator[str]:
         (counts.duplicates, "duplicates"),
     ]
     parts = ", ".join(f"{number:,} {name}" for number, name in classes)
-    yield f"  {counts.rows_read:,} rows read = {parts}"
+    deleted = f"; {counts.deleted:,} deleted" if counts.deleted else ""
+    yield f"  {counts.rows_read:,} rows read = {parts}{deleted}"
     for path in report.files:
         yield f"  returned rows are in {path}"
 

@@ -166,7 +166,9 @@ def test_shape_of_defaults_is_checked_even_where_no_spec_takes_them(defaults: st
         pytest.param(
             "description: ${UNSET}", "2:16: the environment variable UNSET is not set", id="variable"
         ),
-        pytest.param("checks: [{sql: x}]", "2:3: `checks` is not available yet", id="not-available"),
+        pytest.param(
+            "keep_before_images: true", "2:3: `keep_before_images` is not available yet", id="not-available"
+        ),
     ],
 )
 def test_mistakes_in_defaults_are_told_once_in_the_project_file(defaults: str, told: str):
