@@ -326,6 +326,14 @@ def test_many_specs_at_once_give_what_they_give_one_by_one(db: Database):
     ]
 
 
+def test_specs_that_start_together_share_the_new_schema_of_staging_tables(db: Database):
+    names = [f"t{number}" for number in range(8)]
+    db.execute("; ".join(f"CREATE TABLE {name} (id int PRIMARY KEY)" for name in names))
+    write(*(a_spec(name, rows=[{"id": 1}], execution={"method": "staged"}) for name in names))
+
+    assert codes(run(db, jobs=8)) == dict.fromkeys(names)
+
+
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_what_no_spec_can_be_blamed_for_ends_the_call(db: Database, jobs: int):
     the_family()
