@@ -536,7 +536,6 @@ def test_what_cannot_be_meant_is_refused_at_its_place(text: str, place: str, mes
         pytest.param(INSERT + "after: [select 1]\n", "3:1", "after", id="after"),
         pytest.param(INSERT + "session: {DateStyle: ISO}\n", "3:1", "session", id="session"),
         pytest.param(INSERT + "incremental: {cursor: a}\n", "3:1", "incremental", id="incremental"),
-        pytest.param(INSERT + "depends_on: [a]\n", "3:1", "depends_on", id="depends_on"),
         pytest.param(INSERT + "sensitive: [a]\n", "3:1", "sensitive", id="sensitive"),
         pytest.param(INSERT + "keep_before_images: true\n", "3:1", "keep_before_images", id="before-images"),
         pytest.param(INSERT + "notify: {on: [done]}\n", "3:1", "notify", id="notify"),
