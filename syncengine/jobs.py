@@ -121,6 +121,7 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     # Two rehearsals at a time must not wait for each other's tables.
     own = shown.named(secrets.token_hex(6))
     run = Rehearsal(own.plan, one.connection, own.source, emit)
+    run.emit(ev.SpecTurn(name=one.spec.name))
     try:
         with run.rolled_back():
             known = inferred(own, one.connection, run)

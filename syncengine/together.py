@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 
 from syncengine.errors import GroupRolledBack, OptionError, SyncError
@@ -32,7 +33,11 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
         return tuple(_not_run(one, unplanned, emit) for one in items)
     check_one_database(items)
     ready = [one for one in items if isinstance(one, Ready)]
-    runs = [Run(one.prepared.plan, one.connection, one.prepared.source, emit) for one in ready]
+    turns = _Turns(emit)
+    runs = [
+        Run(one.prepared.plan, one.connection, one.prepared.source, partial(turns.tell, one.spec.name))
+        for one in ready
+    ]
     began = monotonic()
     for run in runs:
         start(run)
@@ -50,6 +55,20 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
     for run in runs:
         run.emit(ev.SpecFinished(seconds=monotonic() - began))
     return tuple(run.report for run in runs)
+
+
+class _Turns:
+    """Passes events on, and says whose they are when that changes."""
+
+    def __init__(self, emit: ev.Emit) -> None:
+        self._emit = emit
+        self._name = ""
+
+    def tell(self, name: str, event: ev.Event) -> None:
+        if name != self._name:
+            self._name = name
+            self._emit(ev.SpecTurn(name=name))
+        self._emit(event)
 
 
 def _infer(one: Ready, run: Run) -> None:

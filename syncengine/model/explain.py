@@ -65,6 +65,8 @@ def _preview_lines(preview: Preview) -> Iterator[str]:
     if counts.duplicates:
         yield f"  2 duplicates {counts.duplicates:>12,}"
     yield f"  rows read    {counts.rows_read:>12,}"
+    if preview.unchecked:
+        yield f"  not checked before a run: {', '.join(preview.unchecked)}"
     for sample in preview.samples:
         yield f"  sample   {_SIGNS[sample.op]} {_cells(sample.key)}{_changes(sample)}"
 
