@@ -16,7 +16,12 @@ SyncError
 ├── DuplicateKeys        one source holds several different rows with one key
 ├── NullKeys             a conflict key is NULL, or outside conflict_where
 ├── AmbiguousKey         a key of mode `update` matches several stored rows
+├── UnresolvedLookup     a lookup found no row, or several, for a natural key
+├── LimitExceeded        a limit such as max_deletes stopped the run before anything was published
+├── CheckFailed          a query under `checks` was false or NULL, and everything was rolled back
+├── DependencyFailed     a spec that must be published before failed
 ├── DatabaseError        anything else that the server answered
+│   └── Conflict         another transaction was in the way
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
 └── Interrupted          Ctrl-C or SIGTERM
 
@@ -168,6 +173,24 @@ class NullKeys(SyncError):
 
 class AmbiguousKey(SyncError):
     code = "ambiguous-key"
+
+
+class UnresolvedLookup(SyncError):
+    code = "unresolved-lookup"
+
+
+class LimitExceeded(SyncError):
+    code = "limit-exceeded"
+    exit_code = 5
+
+
+class CheckFailed(SyncError):
+    code = "check-failed"
+    exit_code = 5
+
+
+class DependencyFailed(SyncError):
+    code = "dependency-failed"
 
 
 class DatabaseError(SyncError):

@@ -9,7 +9,7 @@ from typing import Any
 
 from syncengine import redact
 from syncengine.errors import NotAvailable, SpecError, SpecErrors, SyncError
-from syncengine.spec.available import not_available_in_project
+from syncengine.spec.available import instead, not_available_in_project
 from syncengine.spec.expand import expand, literal_passwords
 from syncengine.spec.names import check_name, identifier, qualified
 from syncengine.spec.positions import Document, child, decode, documents
@@ -142,7 +142,8 @@ def _project(document: Document, folder: Path, file: Path, environ: Mapping[str,
     findings = check(data, project_schema(), document, expanded=expansion.expanded)
     problems += findings.problems
     for pointer, name in not_available_in_project(data):
-        problems.append(NotAvailable(f"`{name}` is not available yet", location=document.at_key(pointer)))
+        message, place = f"`{name}` is not available yet", document.at_key(pointer)
+        problems.append(NotAvailable(message, hint=instead(name), location=place))
     if not problems:
         roots = tuple((folder / Path(root).expanduser()).resolve() for root in data.get("roots", []))
         project = Project(

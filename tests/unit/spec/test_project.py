@@ -186,4 +186,5 @@ def test_what_is_not_available_yet_is_refused(folder: Path, key: str, value: str
         _load(folder, f"{key}: {value}\n")
 
     assert [type(problem) for problem in raised.value.each()] == [NotAvailable]
+    assert raised.value.hint
     assert str(raised.value.location) == "syncengine.yaml:1:1"
