@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from syncengine.cli.pages import codes, section
+from syncengine.cli.pages import section, sections
 from tests.conftest import RunCli
 from tests.servers import Database
 
@@ -20,6 +20,8 @@ SPEC = "source: users.csv\ntarget: public.users\nconflict_keys: [email]\n"
 ROWS = "email,name\nada@example.com,Ada\n"
 TABLE = "CREATE TABLE users (email text PRIMARY KEY, name text)"
 NO_SERVER = "postgresql://postgres@127.0.0.1:1/shop"
+# Errors of no place in a file.
+NO_PLACE = ("conflict", "embedded-server")
 # Codes that no call can bring about here, and why.
 NOT_BY_A_CALL = {
     "books-do-not-close": "it guards against faults of our own",
@@ -36,7 +38,8 @@ class Call:
     """A call that fails: `run users.yaml` over these files and this table.
 
     `held` is run in a transaction that stays open meanwhile; `guest` makes a role without rights the caller;
-    `shown` False: the words differ from machine to machine, so the page's example can't be compared.
+    `embedded`: no database is named.  `machine`: the words differ from machine to machine, so the page's example has
+    others.
     """
 
     spec: str = SPEC
@@ -47,9 +50,7 @@ class Call:
     held: str | None = None
     guest: bool = False
     embedded: bool = False
-    mendable: bool = True
-    shown: bool = True
-    others: dict[str, str] = field(default_factory=dict)
+    machine: bool = False
 
 
 CALLS = {
@@ -58,10 +59,10 @@ CALLS = {
     "invalid-option": Call(url="shop.example.com", exit_code=3),
     "target-unfit": Call(table="SELECT", exit_code=3),
     "no-arbiter-index": Call(table="CREATE TABLE users (email text, name text)", exit_code=3),
-    "missing-privilege": Call(guest=True, exit_code=3, shown=False),
+    "missing-privilege": Call(guest=True, exit_code=3, machine=True),
     "no-strategy-fits": Call(spec=SPEC + "execution: {method: copy}\n", exit_code=3),
     "connection-failed": Call(url=NO_SERVER),
-    "embedded-server": Call(embedded=True, shown=False),
+    "embedded-server": Call(embedded=True, machine=True),
     "source-unreadable": Call(spec=SPEC.replace("users.csv", "user.csv")),
     "bad-row": Call(
         table="CREATE TABLE users (email text PRIMARY KEY, age int)",
@@ -83,28 +84,67 @@ CALLS = {
 
 
 def test_every_code_has_a_call_or_a_reason_why_not():
-    assert sorted({*CALLS, *NOT_BY_A_CALL}) == sorted(codes())
-    assert CALLS.keys().isdisjoint(NOT_BY_A_CALL)
+    assert sorted([*CALLS, *NOT_BY_A_CALL]) == sorted(sections())
 
 
 @pytest.fixture
-def failed(newdb: Database, project: Path, cli: RunCli, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Make the call of a code and give its exit code and document."""
-    call: Call = CALLS[request.param]
+def call(request: pytest.FixtureRequest) -> Call:
+    return CALLS[request.param]
+
+
+@pytest.fixture
+def arguments(call: Call, newdb: Database, project: Path) -> Iterator[list[str]]:
+    """Put everything in place for a call, and give its arguments."""
     newdb.execute(call.table)
-    for name, text in {"users.yaml": call.spec, "users.csv": call.rows, **call.others}.items():
-        (project / name).write_text(text)
+    (project / "users.yaml").write_text(call.spec)
+    (project / "users.csv").write_text(call.rows)
     with ExitStack() as held:
-        options = ["--connection", call.url or newdb.url]
-        if call.guest:
-            options = ["--connection", held.enter_context(_guest(newdb))]
+        url = held.enter_context(guest(newdb)) if call.guest else call.url or newdb.url
         if call.embedded:
-            (project / ".syncengine").mkdir()
-            (project / ".syncengine" / "postgres").write_text("no folder")
-            options = []
+            held.enter_context(a_file_for_a_folder(project / ".syncengine" / "postgres"))
         if call.held:
             held.enter_context(newdb.conn.transaction())
             newdb.execute(call.held)
-        done = cli("run", "users.yaml", "--format", "json", *options, cwd=project)
-        print(cli("run", "users.yaml", *options, cwd=project))
-    yield done
+        yield ["run", "users.yaml", *([] if call.embedded else ["--connection", url])]
+
+
+@contextmanager
+def guest(db: Database) -> Iterator[str]:
+    """Make a role that may do nothing but log in."""
+    name = f"guest_{db.name}"
+    db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'")
+    yield make_conninfo(db.url, user=name, password="secret")
+    db.execute(f"DROP ROLE {name}")
+
+
+@contextmanager
+def a_file_for_a_folder(path: Path) -> Iterator[None]:
+    """Put a file where the embedded server wants its folder."""
+    path.parent.mkdir()
+    path.write_text("no folder")
+    yield
+    path.unlink()
+
+
+@pytest.mark.parametrize(("code", "call"), list(zip(CALLS, CALLS, strict=True)), indirect=["call"], ids=CALLS)
+def test_call_ends_with_the_code_its_exit_code_and_a_hint(
+    code: str, call: Call, arguments: list[str], cli: RunCli, project: Path
+):
+    done = cli(*arguments, "--format", "json", cwd=project)
+
+    document = json.loads(done.stdout)
+    error = document["specs"][0]["error"]
+    assert (done.returncode, document["ok"], error["code"]) == (call.exit_code, False, code)
+    assert set(error) == {"code", "message", "detail", "hint", "location"}
+    assert error["hint"]
+    assert (error["location"] is None) == (code in NO_PLACE)
+    assert section(code).split("\n\n")[1].startswith(f"Exit code {call.exit_code}, ")
+    assert call.machine or shown(error) <= set(section(code).splitlines())
+
+
+def shown(error: dict[str, Any]) -> set[str]:
+    """Return the lines that people see of an error, but for its details."""
+    place = error["location"]
+    parts = [place["file"], *(str(place[key]) for key in ("line", "column") if place[key])] if place else []
+    where = f"{':'.join(parts)}: " if place else ""
+    return {f"{where}{error['message']} [{error['code']}]", f"  hint:   {error['hint']}"}
