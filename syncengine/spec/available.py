@@ -106,3 +106,13 @@ def instead(name: str) -> str:
     if known is None and ": " in name:
         return "use another value: docs/spec.md says which there are"
     return known or "remove it: docs/spec.md says what there is"
+
+
+def later_keys() -> tuple[str, ...]:
+    """Return the keys of a spec that are not available yet, such as `matrix` and `execution/workers`."""
+    return tuple(_LATER_KEYS)
+
+
+def later_values() -> dict[str, Callable[[object], bool]]:
+    """Return keys of a spec, each with what tells whether a value of it is not available yet."""
+    return dict(_LATER_VALUES)
