@@ -8,7 +8,7 @@ from itertools import combinations, islice
 
 from syncengine.execute.values import plain
 from syncengine.model.facts import Handover
-from syncengine.propose.look import MOST_ROWS, Field, Look, moment
+from syncengine.propose.look import Field, Look, moment
 from syncengine.propose.names import sql_name
 from syncengine.protocols import CsvBytes, RowStream, Source
 
@@ -75,7 +75,7 @@ def _survivors(stream: RowStream, seen: Look, places: list[Place]) -> tuple[list
     held: dict[Place, set[object]] = {place: set() for place in places}
     values = {place: _value(seen, place) for place in places}
     put_off: list[Place] = []
-    for number, row in enumerate(islice(stream, MOST_ROWS), start=1):
+    for number, row in enumerate(islice(stream, seen.rows), start=1):
         for place in list(held):
             value = values[place](row)
             if value in held[place]:

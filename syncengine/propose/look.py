@@ -12,7 +12,7 @@ from itertools import islice
 from syncengine.execute.infer import candidates
 from syncengine.execute.values import kind_of, plain
 from syncengine.model.facts import Handover
-from syncengine.protocols import CsvBytes, RowStream, Source
+from syncengine.protocols import CsvBytes, Source
 from syncengine.sql.inference import PATTERNS
 
 # Of a larger file the rest is not looked at.
@@ -79,20 +79,20 @@ def look(source: Source) -> Look:
     facts = source.describe()
     typed = Handover.CSV_BYTES not in facts.handovers
     watches = [_Watch(typed=typed) for _ in facts.fields]
-    rows = 0
+    count = 0
     with source.open(Handover.ROWS) as stream:
         assert not isinstance(stream, CsvBytes)
-        for batch in _batches(stream):
-            rows += len(batch)
+        rows = iter(stream)
+        for batch in _batches(islice(rows, MOST_ROWS)):
+            count += len(batch)
             for watch, values in zip(watches, zip(*batch, strict=True), strict=True):
                 watch.add(values)
+        cut = next(rows, None) is not None
     found = tuple(watch.field(name) for watch, name in zip(watches, facts.fields, strict=True))
-    return Look(rows=min(rows, MOST_ROWS), cut=rows > MOST_ROWS, fields=found)
+    return Look(rows=count, cut=cut, fields=found)
 
 
-def _batches(stream: RowStream) -> Iterator[list[tuple[object, ...]]]:
-    """Yield the rows up to the first that is too many, some at a time."""
-    rows = islice(stream, MOST_ROWS + 1)
+def _batches(rows: Iterator[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
     while batch := list(islice(rows, _BATCH)):
         yield batch
 

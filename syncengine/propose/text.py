@@ -12,7 +12,7 @@ from syncengine.propose.reading import Reading
 from syncengine.spec.positions import scalar
 
 MODELINE = "# yaml-language-server: $schema="
-_PLAIN = re.compile(r"[A-Za-z_.][A-Za-z0-9_./-]*(?: [A-Za-z0-9_]+)*")
+_PLAIN = re.compile(r"[A-Za-z_.](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
 # YAML 1.1, which some editors go by, takes these for booleans.
 _BOOLEANS = re.compile(r"y|yes|n|no|on|off", re.IGNORECASE)
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
