@@ -69,7 +69,8 @@ def find(pattern: str, where: Whereabouts) -> tuple[Path, ...]:
     wanted = os.path.join(glob.escape(where.folder), _local(pattern))
     found = sorted(match for match in glob.glob(wanted, recursive=True) if not os.path.isdir(match))
     if not found:
-        raise SourceError(f"no file matches {pattern}", detail=f"looked in {where.folder}")
+        hint = "the path is relative to the spec's folder"
+        raise SourceError(f"no file matches {pattern}", detail=f"looked in {where.folder}", hint=hint)
     return tuple(_checked(match, label_of(Path(match), where), where) for match in found)
 
 

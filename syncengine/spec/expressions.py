@@ -17,6 +17,7 @@ from syncengine.model.spec import ColumnRef, Expression
 from syncengine.spec.allowed import Check
 
 _PREFIX = "SELECT 1 WHERE "
+_TYPE_HINT = "write a type as in SQL, such as numeric(12,2)"
 _TYPE_PREFIX = "SELECT CAST(NULL AS "
 # The C parser and deparser recurse: 600 kB of `a||a||…` overran the stack, 60 kB did not.
 _MAX_LENGTH = 10_000
@@ -121,10 +122,10 @@ def parse_type(text: str, *, location: Location) -> str:
     if _without_target(tree) != _without_target(_raw(f"{_TYPE_PREFIX}text)")) or not cast.HasField(
         "type_cast"
     ):
-        raise SpecError(f"`{text}` is not a type", location=location)
+        raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
     name = cast.type_cast.type_name
     if name.setof or name.pct_type or not cast.type_cast.arg.HasField("a_const"):
-        raise SpecError(f"`{text}` is not a type", location=location)
+        raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
     return _deparse(tree, location).removeprefix("SELECT NULL::")
 
 
