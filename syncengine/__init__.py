@@ -8,6 +8,7 @@ from syncengine.api import arun, load, plan, plan_all, run, run_all
 from syncengine.errors import (
     AmbiguousKey,
     BadRow,
+    Blocked,
     BooksDoNotClose,
     CheckFailed,
     Conflict,
@@ -30,6 +31,7 @@ from syncengine.errors import (
     SyncError,
     TargetError,
     UnresolvedLookup,
+    WouldCascade,
 )
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
@@ -37,6 +39,7 @@ from syncengine.model.report import Report
 __all__ = [
     "AmbiguousKey",
     "BadRow",
+    "Blocked",
     "BooksDoNotClose",
     "CheckFailed",
     "Conflict",
@@ -61,6 +64,7 @@ __all__ = [
     "SyncError",
     "TargetError",
     "UnresolvedLookup",
+    "WouldCascade",
     "arun",
     "load",
     "plan",

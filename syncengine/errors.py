@@ -15,14 +15,16 @@ SyncError
 ├── BadRow               a row that the target's types or constraints refuse
 ├── DuplicateKeys        one source holds several different rows with one key
 ├── NullKeys             a conflict key is NULL, or outside conflict_where
-├── AmbiguousKey         a key of mode `update` matches several stored rows
+├── AmbiguousKey         a key of a mode without an index matches several stored rows
 ├── UnresolvedLookup     a lookup found no row, or several, for a natural key
-├── LimitExceeded        a limit such as max_deletes stopped the run before anything was published
-├── CheckFailed          a query under `checks` was false or NULL, and everything was rolled back
-├── DependencyFailed     a spec that must be published before failed
+├── Blocked              stopped before anything was published, by what the spec itself allows
+│   ├── LimitExceeded    a limit such as `max_deletes` or `min_rows`
+│   ├── CheckFailed      a query under `checks` was false or NULL
+│   └── WouldCascade     deleting would take rows of other tables along
 ├── DatabaseError        anything else that the server answered
 │   └── Conflict         another transaction was in the way
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
+├── DependencyFailed     a spec was not run, as one that it depends on failed
 └── Interrupted          Ctrl-C or SIGTERM
 
 `code` is stable and names the error for machines, `exit_code` is docs/spec.md §6's, `retryable` tells whether the same
@@ -80,6 +82,18 @@ class SyncError(Exception):
         lines += [f"  detail: {self.detail}"] if self.detail else []
         lines += [f"  hint:   {self.hint}"] if self.hint else []
         return "\n".join(lines)
+
+    def document(self) -> dict[str, object]:
+        """Return the error as docs/spec.md §6 shapes it in JSON; `location` is None or {file, line, column}."""
+        place = self.location
+        where = {"file": place.file, "line": place.line, "column": place.column} if place else None
+        return {
+            "code": self.code,
+            "message": self.message,
+            "detail": self.detail,
+            "hint": self.hint,
+            "location": where,
+        }
 
     def each(self) -> tuple[SyncError, ...]:
         """Return the single problems this error stands for."""
@@ -179,18 +193,21 @@ class UnresolvedLookup(SyncError):
     code = "unresolved-lookup"
 
 
-class LimitExceeded(SyncError):
+class Blocked(SyncError):
+    code = "blocked"
+    exit_code = 5
+
+
+class LimitExceeded(Blocked):
     code = "limit-exceeded"
-    exit_code = 5
 
 
-class CheckFailed(SyncError):
+class CheckFailed(Blocked):
     code = "check-failed"
-    exit_code = 5
 
 
-class DependencyFailed(SyncError):
-    code = "dependency-failed"
+class WouldCascade(Blocked):
+    code = "would-cascade"
 
 
 class DatabaseError(SyncError):
@@ -206,6 +223,10 @@ class Conflict(DatabaseError):
 
 class BooksDoNotClose(SyncError):
     code = "books-do-not-close"
+
+
+class DependencyFailed(SyncError):
+    code = "dependency-failed"
 
 
 class Interrupted(SyncError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, assert_never
 
@@ -52,13 +53,13 @@ def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps
 
     `steps` is the level of the lines for single steps: for people they are details, for machines they are not.
     """
-    spec = ""
+    # Specs that run at the same time do so in a thread each.
+    here = threading.local()
 
     def emit(event: ev.Event) -> None:
-        nonlocal spec
         if isinstance(event, ev.SpecStarted):
-            spec = event.name
-        _write(logger.bind(run_id=run_id, spec=spec), event, steps)
+            here.spec = event.name
+        _write(logger.bind(run_id=run_id, spec=getattr(here, "spec", "")), event, steps)
 
     return emit
 
@@ -85,11 +86,14 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
                 update=event.update,
                 unchanged=event.unchanged,
                 skipped=event.skipped,
+                delete=event.delete,
             )
         case ev.UnitRolledBack():
             log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)
         case ev.UnitCommitted():
             log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.UnitRehearsed():
+            log.debug("rehearsed", unit=event.unit, seconds=round(event.seconds, 4))
         case ev.FileWritten():
             log.info("file written", path=event.path, rows=event.rows)
         case ev.SpecFailed():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from syncengine.errors import NoStrategyFits
-from syncengine.model.plan import Fit, Misfit, Plan, Verdict
+from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
 
@@ -13,6 +14,8 @@ from syncengine.protocols import Mode, Strategy
 WORK_MEM = "128MB"
 # ANALYZE of staging samples 300 rows for each of these: enough to tell how many rows and keys there are.
 SAMPLE = "20"
+# docs/spec.md §2, `session`.
+DEFAULT_SESSION = (("TimeZone", "UTC"), ("DateStyle", "ISO"), ("IntervalStyle", "postgres"))
 
 
 def choose(task: Task, strategies: Sequence[Strategy]) -> tuple[Fit, tuple[Verdict, ...]]:
@@ -58,13 +61,41 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         alternatives=tuple(others),
         checks=tuple(_checks(task)),
         warnings=tuple(_warnings(task)),
-        units=strategy.units(task, mode),
+        units=tuple(_with_hooks(unit, task) for unit in strategy.units(task, mode)),
         search_path=task.server.search_path,
         settings=_settings(task),
         retries=task.spec.execution.retries,
         rows=task.source.rows,
         bytes=task.source.bytes,
     )
+
+
+def rehearsal(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: str) -> Plan:
+    """Return the plan by which a run is rehearsed: the same, but by a strategy that classifies before it writes."""
+    staging = [strategy for strategy in strategies if strategy.stages]
+    execution = task.spec.execution
+    if execution.method not in {strategy.name for strategy in staging}:
+        execution = replace(execution, method="auto")
+    spec = replace(task.spec, execution=execution)
+    return plan(replace(task, spec=spec, rehearsed=True), mode, staging, connection=connection)
+
+
+def _with_hooks(unit: Unit, task: Task) -> Unit:
+    """Return a unit with the user's statements before and after its own, and the checks at its end."""
+    if not unit.publishes:
+        return unit
+    spec = task.spec
+    before = tuple(_hook("before", number, sql) for number, sql in enumerate(spec.before))
+    after: list[Step] = [_hook("after", number, sql) for number, sql in enumerate(spec.after)]
+    if spec.checks:
+        names = ", ".join(check.name for check in spec.checks)
+        places = tuple(spec.mark(f"/checks/{number}/sql") for number in range(len(spec.checks)))
+        after.append(CheckResult(title=f"checks: {names}", checks=spec.checks, locations=places))
+    return replace(unit, steps=(*before, *unit.steps, *after))
+
+
+def _hook(key: str, number: int, sql: str) -> RunSql:
+    return RunSql(title=f"{key}: statement {number + 1} of the spec", sql=sql, own_path=True, writes=True)
 
 
 def _arbiter(task: Task) -> tuple[str, ...]:
@@ -77,10 +108,10 @@ def _arbiter(task: Task) -> tuple[str, ...]:
 def _settings(task: Task) -> tuple[tuple[str, str], ...]:
     """Return what is set for each transaction; nothing outlives it, so poolers may share the connection."""
     execution = task.spec.execution
+    given = {name.lower() for name, _ in task.spec.session}
     return (
-        ("TimeZone", "UTC"),
-        ("DateStyle", "ISO"),
-        ("IntervalStyle", "postgres"),
+        *((name, value) for name, value in DEFAULT_SESSION if name.lower() not in given),
+        *task.spec.session,
         ("row_security", "off"),
         ("lock_timeout", execution.lock_timeout),
         ("statement_timeout", execution.statement_timeout or "0"),
@@ -96,6 +127,11 @@ def _checks(task: Task) -> Iterator[str]:
     else:
         yield f"{task.table} is a {task.table.kind_text} with {len(task.table.columns)} columns"
     yield f"{len(task.loaded)} columns are loaded: {', '.join(task.columns)}"
+    if task.locks and task.table.exists:
+        yield (
+            f"{task.table} is locked in SHARE ROW EXCLUSIVE mode while it is published: reading goes on, writing waits,"
+            " so that no row comes in that is then missed"
+        )
     if task.arbiter is not None:
         yield f"conflicts are arbitrated by {task.arbiter}"
     for index in task.table.indexes:
@@ -112,7 +148,16 @@ def _warnings(task: Task) -> Iterator[str]:
                 f"trigger {trigger.name} runs before {' and '.join(sorted(events))}: it may change rows, which then"
                 " differ again in the next run; a row it drops counts as skipped"
             )
-    if task.spec.mode in ("upsert", "ignore"):
+    deletes = task.soft is None and task.locks and task.versions is None
+    for key in task.table.referenced_by if deletes else ():
+        if key.on_delete in ("set null", "set default"):
+            other = f"{key.schema}.{key.table}"
+            yield f"deleting a row changes rows of {other} that refer to it ({key.name}: {key.on_delete})"
+        elif key.on_delete == "cascade" and task.spec.delete.cascade:
+            yield f"deleting a row deletes rows of {key.schema}.{key.table} that refer to it ({key.name})"
+    if task.spec.before or task.spec.after:
+        yield "the statements under before and after are not part of a preview: what they change is not counted"
+    if task.spec.mode in ("upsert", "ignore", "mirror"):
         for name in task.table.unfilled(task.columns):
             yield f"column {name} is NOT NULL without a default and not loaded: a new key will fail"
     for item in task.assignments:

@@ -14,10 +14,10 @@ from syncengine.model.plan import Plan
 from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
-from syncengine.resolve import resolve
+from syncengine.resolve import in_order, resolve
 from syncengine.resolve.columns import undeclared
 from syncengine.resolve.operators import extension_types, qualify
-from syncengine.spec.expressions import parse, with_operators
+from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.sql import probes
 
 if TYPE_CHECKING:
@@ -40,6 +40,19 @@ class Prepared:
     task: Task
     plan: Plan
     untyped: tuple[str, ...] = ()
+
+    def named(self, run: str) -> Prepared:
+        """Return the same for another run's staging tables."""
+        task = replace(self.task, run=run)
+        fresh = planner.plan(
+            task, registry.mode(self.spec.mode), registry.strategies(), connection=self.plan.connection
+        )
+        return replace(self, task=task, plan=replace(self.plan, units=fresh.units))
+
+    def rehearsal(self) -> Plan:
+        """Return the plan by which the run is rehearsed."""
+        mode, strategies = registry.mode(self.spec.mode), registry.strategies()
+        return planner.rehearsal(self.task, mode, strategies, connection=self.plan.connection)
 
 
 def open_source(spec: Spec) -> Source:
@@ -88,7 +101,9 @@ def prepare(
         unstable=_unstable(spec, connection),
         staged_rows=staged_rows,
         parse=parse_index,
+        read_default=of_catalog,
         infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
+        looked_up=_looked_up(spec, connection),
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
     _check_expressions(task, connection)
@@ -98,6 +113,17 @@ def prepare(
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))
     return Prepared(spec=spec, source=source, facts=facts, task=task, plan=plan, untyped=untyped)
+
+
+def _looked_up(spec: Spec, connection: psycopg.Connection[TupleRow]) -> dict[str, TableFacts]:
+    """Return the tables of a spec's lookups, by column."""
+    timeout = spec.execution.lock_timeout
+    return {
+        lookup.column: catalog.table_facts(
+            connection, lookup.table.schema, lookup.table.table, lock_timeout=timeout
+        )
+        for lookup in spec.lookups
+    }
 
 
 def _with_fields(facts: SourceFacts, table: TableFacts) -> SourceFacts:
@@ -155,5 +181,16 @@ def _check_expressions(task: Task, connection: psycopg.Connection[TupleRow]) -> 
         for pointer, value, statement in probes.of_task(task)
     ]
     problems = catalog.check_expressions(connection, found)
+    problems += catalog.check_settings(
+        connection,
+        [(task.spec.mark(f"/session/{name}"), name, value) for name, value in task.spec.session],
+    )
+    if task.table.exists and not task.spec.before:
+        # What `before` makes, a check may ask about.
+        checks = [
+            (task.spec.mark(f"/checks/{number}/sql"), item.sql, probes.check(item.sql))
+            for number, item in enumerate(task.spec.checks)
+        ]
+        problems += catalog.check_expressions(connection, checks, as_role=True)
     if problems:
-        raise SpecErrors(problems)
+        raise SpecErrors(in_order(problems))

@@ -94,11 +94,17 @@ class SourcePlugin(Protocol):
 
 
 class Mode(Protocol):
-    """What must hold at the end, as statements over the staged relation.  Pure."""
+    """What must hold at the end, as statements over the staged relation.  Pure.
+
+    `privileges` are those on the target.  `locks`: it keeps other writers off the target (docs/spec.md §11, rule 3),
+    which takes a table.  `resets`: columns that are not loaded go back to their defaults.
+    """
 
     name: ClassVar[str]
     needs_keys: ClassVar[bool]
     needs_arbiter: ClassVar[bool]
+    locks: ClassVar[bool]
+    resets: ClassVar[bool]
     privileges: ClassVar[tuple[str, ...]]
 
     def publish(self, task: Task) -> tuple[Step, ...]:
@@ -107,9 +113,13 @@ class Mode(Protocol):
 
 
 class Strategy(Protocol):
-    """How the rows get there.  Pure: it asks the mode for SQL and never sees a connection."""
+    """How the rows get there.  Pure: it asks the mode for SQL and never sees a connection.
+
+    `stages`: the target sees the rows only after they are classified, so that it can be rehearsed.
+    """
 
     name: ClassVar[str]
+    stages: ClassVar[bool]
 
     def judge(self, task: Task) -> Verdict: ...
 

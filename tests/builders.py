@@ -27,6 +27,7 @@ from syncengine.model.spec import Spec
 from syncengine.model.task import Task
 from syncengine.prepare import parse_index
 from syncengine.resolve import resolve
+from syncengine.spec.expressions import of_catalog
 from syncengine.spec.load import load_text
 from syncengine.spec.project import Project
 from tests.servers import Database
@@ -150,6 +151,7 @@ def a_task(
                 item.column: a_column(f"{item.column} {item.type}") for item in found.columns if item.type
             },
             "parse": parse_index,
+            "read_default": of_catalog,
             "infer_arbiter": lambda keys: None,
             **more,
         },

@@ -7,9 +7,16 @@ from typing import Any, Literal
 import psycopg
 from psycopg.sql import SQL
 
+from syncengine.catalog.foreign_keys import FOREIGN_KEYS, REFERENCED_BY, foreign_key
 from syncengine.catalog.session import LOCK_TIMEOUT, pinned
 from syncengine.catalog.types import DESCRIBED, type_fields
-from syncengine.model.facts import ColumnFacts, IndexFacts, Relation, TableFacts, TriggerFacts
+from syncengine.model.facts import (
+    ColumnFacts,
+    IndexFacts,
+    Relation,
+    TableFacts,
+    TriggerFacts,
+)
 
 _KINDS: dict[str, tuple[Relation, str]] = {
     "r": ("table", "table"),
@@ -55,6 +62,9 @@ _COLUMNS = SQL("""
                       FROM pg_collation AS l JOIN pg_namespace AS m ON m.oid = l.collnamespace
                       WHERE l.oid = a.attcollation AND a.attcollation <> y.typcollation),
         'has_default', a.atthasdef AND a.attgenerated = '' OR y.typdefault IS NOT NULL,
+        'default', CASE WHEN a.attgenerated = '' AND a.attidentity = ''
+                   THEN coalesce((SELECT pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef AS f
+                                  WHERE f.adrelid = t.oid AND f.adnum = a.attnum), y.typdefault) END,
         'generated', a.attgenerated <> '' OR t.relkind = 'v'
                      AND pg_relation_is_updatable(t.oid, false) & 20 = 20
                      AND NOT pg_column_is_updatable(t.oid, a.attnum, false),
@@ -111,7 +121,8 @@ SELECT h.schema, h.oid IS NOT NULL, coalesce(has_schema_privilege(h.oid, 'USAGE'
        coalesce(has_schema_privilege(h.oid, 'CREATE'), false),
        CASE WHEN t.oid IS NOT NULL THEN jsonb_build_object(
            'kind', t.relkind, 'columns', ({columns}), 'indexes', ({indexes}), 'triggers', ({triggers}),
-           'rules', ({rules}), 'rows', ({rows}), 'row_security', row_security_active(t.oid),
+           'rules', ({rules}), 'foreign_keys', ({foreign_keys}), 'referenced_by', ({referenced_by}),
+           'rows', ({rows}), 'row_security', row_security_active(t.oid),
            'updatable', pg_relation_is_updatable(t.oid, false),
            'privileges', ARRAY(SELECT right_name FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
                                AS right_name WHERE has_table_privilege(t.oid, right_name))) END
@@ -122,6 +133,8 @@ FROM home AS h LEFT JOIN target AS t ON true""").format(
     indexes=_INDEXES,
     triggers=_TRIGGERS,
     rules=_RULES,
+    foreign_keys=FOREIGN_KEYS,
+    referenced_by=REFERENCED_BY,
     rows=_ROWS,
 )
 
@@ -137,8 +150,7 @@ def table_facts(
     """
     doing = f"looking at table {schema + '.' if schema else ''}{name}"
     with pinned(conn, doing=doing, lock_timeout=lock_timeout) as path:
-        names = [schema] if schema else [*path, _creation_schema(path)]
-        row = conn.execute(_TABLE, {"schemas": names, "name": name}).fetchone()
+        row = conn.execute(_TABLE, {"schemas": schemas_to_search(schema, path), "name": name}).fetchone()
     assert row is not None  # `home` has one row for any list of schemas
     home, exists, usage, create, found = row
     if found is None:
@@ -149,9 +161,12 @@ def table_facts(
     return _table(home, name, usage, found)
 
 
-def _creation_schema(path: list[str]) -> str:
-    """Return the first schema of the path that is not there by itself."""
-    return next((name for name in path if name != "pg_catalog" and not name.startswith("pg_temp")), "public")
+def schemas_to_search(schema: str | None, path: list[str]) -> list[str]:
+    """Return where to look for a table, at last where CREATE TABLE would make it."""
+    if schema:
+        return [schema]
+    own = (name for name in path if name != "pg_catalog" and not name.startswith("pg_temp"))
+    return [*path, next(own, "public")]
 
 
 def _table(schema: str, name: str, usage: bool, row: dict[str, Any]) -> TableFacts:
@@ -165,6 +180,8 @@ def _table(schema: str, name: str, usage: bool, row: dict[str, Any]) -> TableFac
         indexes=tuple(_index(index) for index in row["indexes"] or ()),
         triggers=tuple(_trigger(trigger) for trigger in row["triggers"] or ()),
         rules=tuple(row["rules"] or ()),
+        foreign_keys=tuple(foreign_key(key) for key in row["foreign_keys"] or ()),
+        referenced_by=tuple(foreign_key(key) for key in row["referenced_by"] or ()),
         privileges=frozenset(row["privileges"]),
         schema_usage=usage,
         row_security=row["row_security"],

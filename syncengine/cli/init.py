@@ -63,8 +63,8 @@ def _next_steps(folder: Path) -> list[str]:
     look = [] if named else ["syncengine db psql -c 'TABLE products'"]
     return [
         *enter,
-        "syncengine plan specs/   # what a run would do, and why",
-        f"syncengine run specs/    # does it, {where}",
+        "syncengine plan   # what a run would do, and why",
+        f"syncengine run    # does it, {where}",
         *look,
     ]
 

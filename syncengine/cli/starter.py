@@ -18,6 +18,9 @@ _PROJECT = f"""\
 # PostgreSQL, which keeps its data in .syncengine/.
 embedded: true
 
+# The specs of a call that names none.
+specs: [specs]
+
 # Databases by name, for `--connection warehouse`, or in a spec `target: {{connection: warehouse, table: …}}`:
 # connections:
 #   warehouse: ${{WAREHOUSE_URL}}

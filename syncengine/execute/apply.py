@@ -19,19 +19,25 @@ from syncengine.errors import (
     DuplicateKeys,
     NullKeys,
     SyncError,
+    UnresolvedLookup,
+    WouldCascade,
 )
 from syncengine.execute import retry, transfer
 from syncengine.execute.blame import run_parted
+from syncengine.execute.guards import broken, check_error, failing, limit_error
 from syncengine.execute.places import places
 from syncengine.execute.returning import PendingFile, write
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     Check,
+    CheckLimits,
+    CheckResult,
     Classify,
     CopyIn,
     InsertRows,
     Plan,
     RunSql,
+    Sample,
     Step,
     Unit,
     WriteFile,
@@ -44,6 +50,8 @@ _FAILURES: dict[str, type[SyncError]] = {
     "null-keys": NullKeys,
     "duplicate-keys": DuplicateKeys,
     "ambiguous-key": AmbiguousKey,
+    "unresolved-lookup": UnresolvedLookup,
+    "would-cascade": WouldCascade,
 }
 
 
@@ -112,6 +120,7 @@ class Run:
         try:
             self.connection.isolation_level = level
             with self.connection.transaction():
+                self._open(unit)
                 self.connection.execute(self._settings())
                 self._steps(unit, last_resort=level.name == "READ_COMMITTED")
                 if unit.publishes:
@@ -122,6 +131,21 @@ class Run:
         files, self._files = self._files, []
         for file in files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
+
+    def _open(self, unit: Unit) -> None:
+        """Take the locks of a unit; neither SET nor LOCK takes the transaction's snapshot, as a query would."""
+        if unit.opening:
+            timeout = dict(self.plan.settings)["lock_timeout"]
+            self.connection.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(timeout)))
+        for step in unit.opening:
+            started = time.monotonic()
+            self.emit(ev.StepStarted(unit=unit.name, step=step.title))
+            try:
+                self.connection.execute(step.sql.encode())
+            except psycopg.Error as error:
+                raise wrap(error, doing=f'at step "{step.title}"') from error
+            seconds = time.monotonic() - started
+            self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=0, seconds=seconds))
 
     def _steps(self, unit: Unit, *, last_resort: bool) -> None:
         spared = 0
@@ -171,6 +195,12 @@ class Run:
                 return sent.rows
             case Check():
                 return self._check(step)
+            case CheckLimits():
+                return self._check_limits(step)
+            case CheckResult():
+                return self._check_result(step)
+            case Sample():
+                return 0
             case Classify():
                 return self._classify(unit, step)
             case WriteFile():
@@ -227,23 +257,52 @@ class Run:
             )
         return 0
 
+    def _check_limits(self, step: CheckLimits) -> int:
+        row = self.connection.execute(step.sql.encode()).fetchone() if step.sql else None
+        # What a straight COPY has put there already was not stored before.
+        stored = max(0, int(row[0]) - self.report.pending.inserted) if row is not None else 0
+        found = broken(step.limits, self.report.counts + self.report.pending, stored)
+        if found:
+            self._block(limit_error(step, found))
+        return len(found)
+
+    def _check_result(self, step: CheckResult) -> int:
+        self._use_path(True)
+        found = failing(step, self.connection)
+        self._use_path(False)
+        if found:
+            self._block(check_error(found))
+        return len(found)
+
+    def _block(self, error: SyncError) -> None:
+        raise error
+
     def _classify(self, unit: Unit, step: Classify) -> int:
         row = self.connection.execute(step.sql.encode()).fetchone()
         assert row is not None
-        insert, update, unchanged, skipped = (int(count) for count in row)
+        insert, update, unchanged, skipped, delete = (int(count) for count in row)
         self.emit(
-            ev.Classified(unit=unit.name, insert=insert, update=update, unchanged=unchanged, skipped=skipped)
+            ev.Classified(
+                unit=unit.name,
+                insert=insert,
+                update=update,
+                unchanged=unchanged,
+                skipped=skipped,
+                delete=delete,
+            )
         )
-        return insert + update
+        return insert + update + delete
 
     def _close_books(self, *, exact: bool) -> None:
         """Refuse to publish unless every row read is in exactly one class, and if `exact` all writes were made."""
         books = self.report.books
-        unwritten = self.report.pending.unwritten
-        if not books.closed or unwritten < 0 or (exact and unwritten):
+        unwritten, undeleted = self.report.pending.unwritten, self.report.pending.undeleted
+        missed = min(unwritten, undeleted) < 0 or (exact and (unwritten or undeleted))
+        if not books.closed or missed:
             raise BooksDoNotClose(
                 f"{books.rows_read} rows were read, but {books.inserted} inserted, {books.updated} updated,"
-                f" {books.unchanged} unchanged, {books.skipped} skipped, {books.duplicates} duplicates",
+                f" {books.unchanged} unchanged, {books.skipped} skipped, {books.duplicates} duplicates;"
+                f" {books.deleted} deleted",
                 hint="nothing was published; another process may have changed the staging table: run it again",
             )
 

@@ -69,6 +69,7 @@ class Classified:
     update: int
     unchanged: int
     skipped: int
+    delete: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,14 @@ class UnitRolledBack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitCommitted:
+    unit: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRehearsed:
+    """All but the writing was done, and will be rolled back."""
+
     unit: str
     seconds: float
 
@@ -121,6 +130,7 @@ Event = (
     | StepFinished
     | UnitRolledBack
     | UnitCommitted
+    | UnitRehearsed
     | FileWritten
     | SpecFailed
     | SpecFinished

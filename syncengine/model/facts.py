@@ -10,6 +10,10 @@ from typing import Literal
 Relation = Literal["table", "partitioned", "view", "foreign", "other"]
 
 
+# The field in which a partial row lists the names of the fields that it lacks.
+ABSENT = "(absent)"
+
+
 class Handover(enum.Flag):
     """The forms in which a source lets data go."""
 
@@ -34,7 +38,8 @@ class SourceFacts:
     `fields` keep the source's order; `named` is False where they are only numbered ("1", "2", …) and map by
     position.  `rows` is exact if `exact`, else an estimate, None if nothing is known.  `reopenable`: it can be read
     more than once.  `json_values`: values come from JSON or YAML, so that a text bound for a json column is a JSON
-    string and not JSON itself.
+    string and not JSON itself.  `partial`: rows need not have every field; one more field at their end (ABSENT) lists
+    the names of those that a row lacks, or is None.
     """
 
     label: str
@@ -46,6 +51,7 @@ class SourceFacts:
     bytes: int | None = None
     reopenable: bool = True
     json_values: bool = False
+    partial: bool = False
     csv: CsvFormat | None = None
     notes: tuple[str, ...] = ()
 
@@ -57,6 +63,8 @@ class ColumnFacts:
 
     `identity_equal` tells that the type's `=` holds only between values of the same image (docs/spec.md §11, rule 2).
     `equality` is the schema and name of the type's default btree `=` operator, None if it has none.
+    `default` is the expression that fills the column where it is not loaded, as the server deparses it; None for
+    generated and identity columns as well.
     `collation` is the schema and name of a collation other than the type's own.
     `kind` is what a structured Python value becomes: json, array or plain text.
     `identity` is "" or always or default; `privileges` are the role's on this column.
@@ -67,6 +75,7 @@ class ColumnFacts:
     base_type: str
     not_null: bool = False
     has_default: bool = False
+    default: str | None = None
     generated: bool = False
     identity: Literal["", "always", "default"] = ""
     identity_equal: bool = False
@@ -115,6 +124,23 @@ class TriggerFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignKeyFacts:
+    """A foreign key from or to the table at hand; `schema` and `table` name the other one.
+
+    `columns` are the referencing columns, `referenced` those they name, in the same order.  `readable`: the role may
+    read the other table.
+    """
+
+    name: str
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    referenced: tuple[str, ...]
+    on_delete: Literal["no action", "restrict", "cascade", "set null", "set default"] = "no action"
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:
     """A target as the catalog shows it.  `exists` False: `create` will make it, and only the names are set.
 
@@ -132,6 +158,8 @@ class TableFacts:
     indexes: tuple[IndexFacts, ...] = ()
     triggers: tuple[TriggerFacts, ...] = ()
     rules: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKeyFacts, ...] = ()
+    referenced_by: tuple[ForeignKeyFacts, ...] = ()
     privileges: frozenset[str] = frozenset()
     schema_exists: bool = True
     schema_usage: bool = True
@@ -142,6 +170,11 @@ class TableFacts:
 
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """Tell whether a foreign key leads from the table to itself, as in a tree."""
+        return any((key.schema, key.table) == (self.schema, self.name) for key in self.foreign_keys)
 
     def column(self, name: str) -> ColumnFacts | None:
         return next((column for column in self.columns if column.name == name), None)

@@ -6,14 +6,17 @@ A plan names its connection and never holds a secret.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from syncengine.errors import Location
 from syncengine.model.facts import CsvFormat, Handover
-from syncengine.model.spec import Returning
+from syncengine.model.spec import CheckSpec, Limits, Returning
 
-Counter = Literal["inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined"]
-Failure = Literal["null-keys", "duplicate-keys", "ambiguous-key"]
+if TYPE_CHECKING:
+    from syncengine.model.preview import Preview
+
+Counter = Literal["inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined", "deleted"]
+Failure = Literal["null-keys", "duplicate-keys", "ambiguous-key", "unresolved-lookup", "would-cascade"]
 Isolation = Literal["read committed", "repeatable read"]
 
 
@@ -44,7 +47,8 @@ class RunSql:
     """One statement; the rows it affects count as `counts`.
 
     `own_path`: it can fire triggers, defaults and checks, so it runs under the role's own search_path
-    (docs/spec.md §11, rule 14); all other statements run under the pinned one.  `last_resort`: it runs only in a
+    (docs/spec.md §11, rule 14); all other statements run under the pinned one.  `writes`: it changes the target
+    or is the user's own, so that a preview leaves it out.  `last_resort`: it runs only in a
     unit's final, READ COMMITTED attempt.  `parts` are run only where a value makes the whole fail, to learn which
     column is to blame.  `spares`: the statement is a short cut; if it succeeds, so many of the steps after it are left
     out, if it fails it leaves no trace and they are carried out.
@@ -54,6 +58,7 @@ class RunSql:
     sql: str
     counts: Counter | None = None
     own_path: bool = False
+    writes: bool = False
     last_resort: bool = False
     parts: tuple[Part, ...] = ()
     spares: int = 0
@@ -110,10 +115,45 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classify:
-    """A query returning one row of counts: (insert, update, unchanged, skipped)."""
+    """A query returning one row of counts: (insert, update, unchanged, skipped, delete)."""
 
     title: str
     sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLimits:
+    """Stop where the classes break a limit; `sql` counts the target's rows, and is empty where no limit is a share."""
+
+    title: str
+    sql: str
+    limits: Limits
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """Stop where one of the user's queries on the changed target is false or NULL; each has its place."""
+
+    title: str
+    checks: tuple[CheckSpec, ...]
+    locations: tuple[Location, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        return ";\n    ".join(check.sql.strip() for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A query for a few rows of one class, in key order: (key, stored row, new row), each a JSON object of texts.
+
+    Only a preview runs it.
+    """
+
+    title: str
+    sql: str
+    op: Literal["insert", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +165,7 @@ class WriteFile:
     returning: Returning
 
 
-Step = RunSql | CopyIn | InsertRows | Check | Classify | WriteFile
+Step = RunSql | CopyIn | InsertRows | Check | Classify | CheckLimits | CheckResult | Sample | WriteFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +175,13 @@ class Unit:
     A unit that met another transaction (40001, 40P01) is repeated; the final attempt is READ COMMITTED (docs/spec.md
     §11, rule 3).  `publishes`: the books must close before it commits.  `always`: it runs even when an earlier
     unit failed.  `repeatable` False: it reads a source that can be read only once.  `exact`:
-    what is classified as a write must be written, for no trigger can drop it.
+    what is classified as a write must be written, for no trigger can drop it.  `opening` comes before the transaction's
+    snapshot is taken: locks, so that nothing changes between the two.
     """
 
     name: str
     steps: tuple[Step, ...]
+    opening: tuple[RunSql, ...] = ()
     isolation: Isolation = "read committed"
     publishes: bool = False
     always: bool = False
@@ -168,8 +210,19 @@ Verdict = Fit | Misfit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A spec of the same call that comes before, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one spec will do, and why.  `checks` are what was verified at plan time, in words."""
+    """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
+
+    `preview` holds exact numbers, where they were asked for.
+    """
 
     name: str
     mode: str
@@ -189,10 +242,12 @@ class Plan:
     retries: int = 5
     rows: int | None = None
     bytes: int | None = None
+    preview: Preview | None = None
+    after: tuple[After, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(step for unit in self.units for step in unit.steps)
+        return tuple(step for unit in self.units for step in (*unit.opening, *unit.steps))
 
     def explain(self, *, sql: bool = False) -> str:
         """Return what the plan does and why, for people."""

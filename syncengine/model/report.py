@@ -12,7 +12,7 @@ from syncengine.model import events as ev
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """The books of one unit, or of all committed ones; `planned` are the inserts and updates that were announced.
+    """The books of one unit, or of all committed ones; `to_…` are the writes that were announced.
 
     Planned writes that did not happen (a BEFORE trigger returned NULL, another writer was there first) are
     skipped: docs/spec.md §11, rules 3 and 4.
@@ -26,19 +26,28 @@ class Counts:
     skipped: int = 0
     duplicates: int = 0
     quarantined: int = 0
-    planned: int = 0
+    deleted: int = 0
+    to_insert: int = 0
+    to_update: int = 0
+    to_delete: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in _COUNTS})
 
     def settled(self) -> Counts:
         """Return the books with planned but unwritten rows counted as skipped."""
-        return replace(self, skipped=self.skipped + self.unwritten, planned=0)
+        skipped = self.skipped + self.unwritten
+        return replace(self, skipped=skipped, to_insert=0, to_update=0, to_delete=0)
 
     @property
     def unwritten(self) -> int:
         """Return how many planned writes did not happen."""
-        return self.planned - self.inserted - self.updated
+        return self.to_insert + self.to_update - self.inserted - self.updated
+
+    @property
+    def undeleted(self) -> int:
+        """Return how many planned deletes did not happen."""
+        return self.to_delete - self.deleted
 
     @property
     def closed(self) -> bool:
@@ -71,7 +80,6 @@ class Report:
     target: str = ""
     connection: str = ""
     counts: Counts = Counts()
-    deleted: int = 0
     seconds: float = 0.0
     resumed: bool = False
     error: SyncError | None = None
@@ -108,13 +116,15 @@ class Report:
                     Counts(
                         unchanged=event.unchanged,
                         skipped=event.skipped,
-                        planned=event.insert + event.update,
+                        to_insert=event.insert,
+                        to_update=event.update,
+                        to_delete=event.delete,
                     )
                 )
             case ev.UnitRolledBack():
                 retries = self.retries + (event.retry_in is not None)
                 return replace(self, pending=Counts(), retries=retries)
-            case ev.UnitCommitted():
+            case ev.UnitCommitted() | ev.UnitRehearsed():
                 return replace(self, counts=self.books, pending=Counts())
             case ev.FileWritten():
                 return replace(self, files=(*self.files, event.path))
@@ -174,3 +184,8 @@ class Report:
     @property
     def quarantined(self) -> int:
         return self.counts.quarantined
+
+    @property
+    def deleted(self) -> int:
+        """Rows deleted, softly deleted or closed; they are not among the rows read."""
+        return self.counts.deleted

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Literal
 
 from syncengine.errors import Location
 
 ModeName = str
 NullKeys = Literal["error", "insert", "match"]
+RuleName = Literal["coalesce", "greatest", "least", "sum", "append", "jsonb_merge"]
 Volatility = Literal["immutable", "stable"]
 
 
@@ -122,7 +124,15 @@ class Keep:
     column: str
 
 
-UpdateItem = AllColumns | Assign | Keep
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`column: rule`: the stored and the incoming value make the new one; a NULL on one side leaves the other."""
+
+    column: str
+    rule: RuleName
+
+
+UpdateItem = AllColumns | Assign | Keep | Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +141,81 @@ class Duplicates:
 
     keep: Literal["error", "first", "last", "max", "min"] = "error"
     by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Which rows that are gone are deleted, and how.
+
+    `soft` is set in place of deleting; a row is live while that column holds `live` (None: the column's default).
+    """
+
+    scope: Expression | None = None
+    soft: Assign | None = None
+    live: Expression | None = None
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """The columns that hold the versions; without `since` a version holds from the run's time.
+
+    `track` None: a change of any loaded column makes a version.
+    """
+
+    valid_from: str = "valid_from"
+    since: Expression | None = None
+    valid_to: str = "valid_to"
+    current: str | None = None
+    track: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """A column's value found in another table: the row whose `match` columns hold the values of these expressions.
+
+    `select` is the column taken from there; None: the one that a foreign key of the target names, else its primary key.
+    """
+
+    column: str
+    table: TargetSpec
+    match: tuple[Assign, ...]
+    select: str | None = None
+    missing: Literal["error", "null"] = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A number of rows, or a share of the target's; exactly one is set."""
+
+    count: int | None = None
+    share: Fraction | None = None
+
+    def of(self, rows: int) -> Fraction:
+        """Return the limit in rows for a target of so many."""
+        return Fraction(self.count) if self.count is not None else (self.share or Fraction(0)) * rows
+
+    def __str__(self) -> str:
+        return f"{self.count:,}" if self.count is not None else f"{float((self.share or 0) * 100):g}%"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What stops a run before it publishes anything; None: no limit."""
+
+    min_rows: Limit | None = None
+    max_deletes: Limit | None = None
+    max_updates: Limit | None = None
+    max_inserts: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec:
+    """A boolean query on the target as it would be published; false and NULL roll back."""
+
+    name: str
+    sql: str
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,8 +266,18 @@ class Spec:
     touch_unchanged: bool = False
     null_keys: NullKeys | None = None
     duplicates: Duplicates = Duplicates()
+    lookups: tuple[Lookup, ...] = ()
+    delete: Delete = Delete()
+    history: History = History()
+    limits: Limits = Limits()
+    checks: tuple[CheckSpec, ...] = ()
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    session: tuple[tuple[str, str], ...] = ()
+    sensitive: tuple[str, ...] = ()
     returning: Returning | None = None
     execution: Execution = Execution()
+    depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"
     marks: Mapping[str, Location] = field(default_factory=dict, repr=False, compare=False)

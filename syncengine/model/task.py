@@ -23,7 +23,7 @@ class Staged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """One target column that the source loads.
+    """One target column that the source loads; `field` is the source's where the column is that field as it was read.
 
     `value` is an expression over `source` (the staging table), None where the staging column has the same name
     and type.  `type` has its modifiers, `base_type` has none.  `stable`: the value depends on the run's time.
@@ -34,6 +34,7 @@ class Loaded:
     base_type: str
     identity_equal: bool
     collation: QualifiedName | None = None
+    field: str | None = None
     value: Expression | None = None
     stable: bool = False
 
@@ -69,12 +70,72 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoftDelete:
+    """The column that is set in place of deleting a row: to `value`, and back to `live` when its key returns.
+
+    `stated`: the spec says what a live row holds, so that new rows get it as well.
+    """
+
+    column: str
+    type: str
+    base_type: str
+    identity_equal: bool
+    value: Expression
+    live: Expression
+    stated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """The columns that hold a row's versions; the types of the first two have no modifiers.
+
+    `since` is the time from which a version holds, over `excluded`; None: the run's.  `tracked` are the columns whose
+    change makes a version.
+    """
+
+    valid_from: str
+    from_type: str
+    valid_to: str
+    to_type: str
+    current: str | None
+    since: Expression | None
+    tracked: tuple[Loaded, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchColumn:
+    """A column of a looked-up table, and what it must equal."""
+
+    column: str
+    base_type: str
+    equality: QualifiedName
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """A table that a column's value is looked up in; `alias` stands for it beside `source`.
+
+    `fields` are the source's fields that are compared, where each is compared as it was read.
+    """
+
+    column: str
+    alias: str
+    table: QualifiedName
+    match: tuple[MatchColumn, ...]
+    missing: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """`relation` is what the mode reads: columns named as in the target, one row per source row.
 
     `stage` lists the staging columns; `converts` tells that they differ from the loaded columns, so that a second
     relation with the target's columns is made of them.  For a target that is to be created, `table` already holds
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
+    `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
+    gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
     """
 
     spec: Spec
@@ -84,11 +145,18 @@ class Task:
     run: str
     stage: tuple[Staged, ...]
     loaded: tuple[Loaded, ...]
+    lookups: tuple[Joined, ...] = ()
+    absent: str | None = None
     keys: tuple[Key, ...] = ()
     arbiter: IndexFacts | None = None
     assignments: tuple[Assignment, ...] = ()
     null_keys: Literal["error", "insert", "match"] = "error"
     relation: QualifiedName = ("pg_temp", "stage")
+    resets: tuple[Assignment, ...] = ()
+    soft: SoftDelete | None = None
+    versions: Versions | None = None
+    locks: bool = False
+    rehearsed: bool = False
     staged_rows: int | None = None
     infers: bool = False
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from syncengine.model.plan import Step
 from syncengine.model.task import Task
-from syncengine.sql import steps
+from syncengine.sql import publish
 
 
 class Ignore:
     name = "ignore"
     needs_keys = True
     needs_arbiter = True
+    locks = False
+    resets = False
     privileges = ("SELECT", "INSERT")
 
     def publish(self, task: Task) -> tuple[Step, ...]:
         return (
-            *steps.collecting(task),
-            *steps.classified(task, new="insert", update=False),
-            *steps.insert_new(task),
-            *steps.returned(task),
+            *publish.collecting(task),
+            *publish.classified(task, new="insert"),
+            publish.insert_new(task),
+            *publish.handed_out(task),
         )
 
 

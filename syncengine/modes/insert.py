@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from syncengine.model.plan import Classify, RunSql, Step
+from syncengine.model.plan import Classify, Step
 from syncengine.model.task import Task
-from syncengine.sql import staging, statements, steps
+from syncengine.sql import apply, publish, samples, staging, steps
 
 
 class Insert:
     name = "insert"
     needs_keys = False
     needs_arbiter = False
+    locks = False
+    resets = False
     privileges = ("INSERT",)
 
     def publish(self, task: Task) -> tuple[Step, ...]:
         count = steps.text(staging.count_staged(task.relation))
-        insert = steps.text(statements.insert_all(task))
         return (
-            *steps.collecting(task),
+            *publish.collecting(task),
             Classify(title="count the rows", sql=count),
-            RunSql(title="insert the rows", sql=insert, counts="inserted", own_path=True),
-            *steps.returned(task),
+            *samples.of_staged(task),
+            *publish.limited(task),
+            publish.write("insert the rows", apply.insert_all(task), "inserted"),
+            *publish.handed_out(task),
         )
 
 

@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from syncengine.model.plan import Check, Step
+from syncengine.model.plan import Step
 from syncengine.model.task import Task
-from syncengine.sql import statements, steps
+from syncengine.sql import publish
 
 
 class Update:
     name = "update"
     needs_keys = True
     needs_arbiter = False
+    locks = False
+    resets = False
     privileges = ("SELECT", "UPDATE")
 
     def publish(self, task: Task) -> tuple[Step, ...]:
-        updates = bool(task.assignments)
         return (
-            *_one_stored_row(task),
-            *steps.collecting(task),
-            *steps.classified(task, new="skipped", update=updates),
-            *(steps.update_changed(task) if updates else ()),
-            *steps.returned(task),
+            *publish.one_stored_row(task),
+            *publish.collecting(task),
+            *publish.classified(task, new="skipped"),
+            *([publish.update_changed(task)] if task.assignments else ()),
+            *publish.handed_out(task),
         )
-
-
-def _one_stored_row(task: Task) -> tuple[Step, ...]:
-    """Without a unique index, a key may match several stored rows; that is an error."""
-    if task.arbiter is not None:
-        return ()
-    return (
-        Check(
-            title="each key matches one stored row at most",
-            sql=steps.text(statements.check_ambiguous_keys(task)),
-            failure="ambiguous-key",
-            message="keys that match more than one stored row",
-            hint="name the columns that identify a row in conflict_keys, or make a unique index over them",
-            location=task.spec.mark("/conflict_keys"),
-        ),
-    )
 
 
 PLUGIN = Update()

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from syncengine.model.plan import Step
 from syncengine.model.task import Task
-from syncengine.sql import steps
+from syncengine.sql import publish
 
 
 class Upsert:
     name = "upsert"
     needs_keys = True
     needs_arbiter = True
+    locks = False
+    resets = False
     privileges = ("SELECT", "INSERT", "UPDATE")
 
     def publish(self, task: Task) -> tuple[Step, ...]:
-        updates = bool(task.assignments)
         return (
-            *steps.collecting(task),
-            *steps.classified(task, new="insert", update=updates),
-            *(steps.update_changed(task) if updates else ()),
-            *steps.insert_new(task),
-            *steps.returned(task),
+            *publish.collecting(task),
+            *publish.classified(task, new="insert"),
+            *publish.applied(task),
+            *publish.handed_out(task),
         )
 
 

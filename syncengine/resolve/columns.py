@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, SourceFacts, TableFacts
-from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Spec
-from syncengine.model.task import Loaded, Staged, Task
-from syncengine.resolve.loading import TEXT, Mapped, loaded_column, stage
+from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Lookup, Spec
+from syncengine.model.task import Joined, Loaded, Staged, Task
+from syncengine.resolve.joins import NotFound, find_lookup, staged_lookup
+from syncengine.resolve.loading import TEXT, Mapped, absent_column, loaded_column, stage
 from syncengine.resolve.lookup import did_you_mean, find, in_sql, nearest, shortened
 from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS
 
@@ -25,6 +26,8 @@ class Columns:
     table: TableFacts
     stage: tuple[Staged, ...] = ()
     loaded: tuple[Loaded, ...] = ()
+    lookups: tuple[Joined, ...] = ()
+    absent: str | None = None
     problems: tuple[SyncError, ...] = ()
 
 
@@ -36,6 +39,7 @@ class _Mapping:
     source: SourceFacts
     table: TableFacts
     declared: Mapping[str, ColumnFacts]
+    looked_up: Mapping[str, TableFacts]
     mapped: dict[str, Mapped] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     problems: list[SyncError] = field(default_factory=list)
@@ -55,15 +59,18 @@ def map_columns(
     unstable: frozenset[str],
     *,
     staged: bool,
+    looked_up: Mapping[str, TableFacts],
 ) -> Columns:
     """Map the source's fields to the target's columns (docs/spec.md §4).
 
     `staged`: the fields are in a staging table already, all as text.  Where there are problems, every column counts
     as loaded, so that the rest of the spec is looked at as well and not blamed for what is missing here.
     """
-    work = _Mapping(spec=spec, source=source, table=table, declared=declared)
+    work = _Mapping(spec=spec, source=source, table=table, declared=declared, looked_up=looked_up)
     for item in spec.columns:
         _map_declared(work, item)
+    for number, lookup in enumerate(spec.lookups):
+        _map_lookup(work, lookup, f"lookup_{number}")
     _map_by_name(work)
     _check_loadable(work)
     if work.problems:
@@ -74,7 +81,15 @@ def map_columns(
         table = replace(table, columns=tuple(item.facts for item in mapped))
     stages, names, plain = stage(source, mapped, staged)
     loaded = tuple(loaded_column(item, names, plain, unstable) for item in mapped)
-    return Columns(table=table, stage=stages, loaded=loaded)
+    taken = {*(column.name for column in loaded), *(staged.column.column for staged in stages)}
+    absent = absent_column(source, taken)
+    return Columns(
+        table=table,
+        stage=stages if absent is None else (*stages, absent),
+        loaded=loaded,
+        lookups=tuple(staged_lookup(item.lookup, names) for item in mapped if item.lookup is not None),
+        absent=absent.column.column if absent is not None else None,
+    )
 
 
 def _in_source_order(work: _Mapping) -> tuple[Mapped, ...]:
@@ -108,6 +123,29 @@ def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
         return
     work.used.add(found)
     work.mapped[facts.name] = Mapped(facts=facts, field=found, read_as=read_as)
+
+
+def _map_lookup(work: _Mapping, lookup: Lookup, alias: str) -> None:
+    """Map one entry of the spec's `lookups`."""
+    pointer = f"/lookups/{lookup.column}"
+    facts = _column(work, lookup.column)
+    if facts is None:
+        names = [column.name for column in work.table.columns]
+        message = f"{work.table} has no column {lookup.column!r}"
+        work.complain(pointer, message, did_you_mean(lookup.column, names))
+        return
+    read = [
+        replace(item, expression=_source_columns(work, item.expression, f"{pointer}/match/{item.column}"))
+        for item in lookup.match
+        if item.expression is not None
+    ]
+    known = replace(lookup, column=facts.name, match=tuple(read))
+    try:
+        joined, value = find_lookup(known, work.table, work.looked_up[lookup.column], alias)
+    except NotFound as missing:
+        work.complain(pointer + missing.pointer, missing.message, missing.hint)
+    else:
+        work.mapped[facts.name] = Mapped(facts=facts, expression=value, lookup=joined)
 
 
 def _column(work: _Mapping, name: str) -> ColumnFacts | None:

@@ -13,7 +13,7 @@ from syncengine.protocols import Mode
 from syncengine.resolve.lookup import in_sql
 
 
-def misfits(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncError]:
+def misfits(spec: Spec, table: TableFacts, server: ServerFacts, mode: Mode) -> list[SyncError]:
     """Return what makes a server or a table unfit whatever the columns are."""
     location = spec.mark("/target")
     if server.in_recovery or server.read_only:
@@ -28,7 +28,7 @@ def misfits(spec: Spec, table: TableFacts, server: ServerFacts) -> list[SyncErro
     if not table.exists:
         return _obstacles_to_create(spec, table, server)
     found = [
-        TargetError(message, hint=hint, location=location) for message, hint in _unfit(spec, table, server)
+        TargetError(message, hint=hint, location=location) for message, hint in _unfit(table, server, mode)
     ]
     return list(found)
 
@@ -53,7 +53,7 @@ def _missing(spec: Spec, table: TableFacts) -> TargetError:
     return TargetError(f"table {table} does not exist", hint=hint, location=spec.mark("/target"))
 
 
-def _unfit(spec: Spec, table: TableFacts, server: ServerFacts) -> Iterable[tuple[str, str | None]]:
+def _unfit(table: TableFacts, server: ServerFacts, mode: Mode) -> Iterable[tuple[str, str | None]]:
     """Yield each obstacle with its remedy."""
     if table.relation == "other":
         article = "an" if table.kind_text[0] in "aeiou" else "a"
@@ -73,9 +73,13 @@ def _unfit(spec: Spec, table: TableFacts, server: ServerFacts) -> Iterable[tuple
     instead = {
         event for trigger in table.triggers if trigger.timing == "INSTEAD OF" for event in trigger.events
     }
-    if spec.mode != "update" and not (table.insertable or "INSERT" in instead):
+    if mode.locks and table.relation not in ("table", "partitioned"):
+        message = f"{table} is a {table.kind_text}; mode `{mode.name}` locks its target, which takes a table"
+        yield message, "sync its base table, or write `mode: upsert`"
+        return
+    if "INSERT" in mode.privileges and not (table.insertable or "INSERT" in instead):
         yield f"{table} is a {table.kind_text} that can't be inserted into", "sync its base table"
-    if spec.mode in ("update", "upsert") and not (table.updatable or "UPDATE" in instead):
+    if "UPDATE" in mode.privileges and not (table.updatable or "UPDATE" in instead):
         yield f"{table} is a {table.kind_text} that can't be updated", "sync its base table"
 
 
@@ -85,15 +89,19 @@ def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
         return []
     needed = {
         "SELECT": _read(task, mode),
-        "INSERT": task.columns,
-        "UPDATE": [a.column for a in task.assignments],
+        "INSERT": [*task.columns, *_set_by_mode(task)],
+        "UPDATE": [*(a.column for a in task.assignments), *_set_by_mode(task)],
+        "DELETE": (),
     }
     problems: list[SyncError] = []
     rights = [right for right in needed if right in mode.privileges]
     if task.spec.returning is not None and "SELECT" not in rights:
         rights.append("SELECT")
+    if task.soft is not None and "DELETE" in rights:
+        rights.remove("DELETE")
     for right in rights:
-        if right == "SELECT" and _reads_places(task, mode):
+        whole = {"SELECT": _reads_places(task), "UPDATE": task.locks, "DELETE": True}
+        if whole.get(right):
             problems += [] if right in task.table.privileges else [_denied(task, right, [])]
             continue
         lacking = [name for name in needed[right] if not _granted(task.table, name, right)]
@@ -104,16 +112,25 @@ def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
 
 def unplaced(task: Task, mode: Mode) -> list[SyncError]:
     """Return the problem that a view has no place for each row, where rows must be found by theirs."""
-    if task.table.relation != "view" or not _reads_places(task, mode):
+    if task.table.relation != "view" or not (mode.needs_keys and _reads_places(task)):
         return []
     message = f"{task.table} is a view, whose rows are found by plain key columns only"
     return [TargetError(message, hint="sync its base table", location=task.spec.mark("/target"))]
 
 
-def _reads_places(task: Task, mode: Mode) -> bool:
+def _set_by_mode(task: Task) -> list[str]:
+    """Return the columns that the mode sets by itself."""
+    versions, soft = task.versions, task.soft
+    columns = [soft.column] if soft is not None else []
+    if versions is not None:
+        columns += [versions.valid_from, versions.valid_to, *([versions.current] if versions.current else [])]
+    return columns
+
+
+def _reads_places(task: Task) -> bool:
     """Tell whether stored rows are found by their ctid, which a right to columns does not cover."""
     by_column = all(part.column is not None and not part.match_nulls for part in task.keys)
-    return mode.needs_keys and (task.spec.conflict_where is not None or not by_column)
+    return task.locks or task.spec.conflict_where is not None or not by_column
 
 
 def _read(task: Task, mode: Mode) -> list[str]:

@@ -7,11 +7,25 @@ from dataclasses import dataclass, field, replace
 
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, TableFacts
-from syncengine.model.spec import AllColumns, Assign, ColumnRef, Expression, Keep, Spec, UpdateItem
+from syncengine.model.spec import (
+    AllColumns,
+    Assign,
+    ColumnRef,
+    Delete,
+    Expression,
+    History,
+    Keep,
+    Rule,
+    Spec,
+    UpdateItem,
+)
 from syncengine.model.task import Assignment, Key, Loaded
 from syncengine.protocols import Mode
+from syncengine.resolve.columns import Columns
 from syncengine.resolve.loading import is_stable
 from syncengine.resolve.lookup import did_you_mean, find
+from syncengine.resolve.rules import combine
+from syncengine.sql.names import literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +72,7 @@ class _Names:
 
 def find_assignments(
     spec: Spec,
-    table: TableFacts,
-    loaded: Sequence[Loaded],
+    columns: Columns,
     keys: Sequence[Key],
     mode: Mode,
     unstable: frozenset[str],
@@ -68,7 +81,7 @@ def find_assignments(
 
     `unstable` are the functions that are not immutable though the spec is allowed to call them.
     """
-    names = _Names(spec=spec, table=table, loaded=loaded)
+    names = _Names(spec=spec, table=columns.table, loaded=columns.loaded)
     if "UPDATE" not in mode.privileges:
         return Updates()
     found: dict[str, Assignment] = {}
@@ -77,7 +90,30 @@ def find_assignments(
             found.pop(column, None)
             if assignment is not None:
                 found[column] = assignment
-    return Updates(assignments=tuple(found.values()), problems=tuple(names.problems))
+    assignments = tuple(_unless_absent(item, columns) for item in found.values())
+    return Updates(assignments=assignments, problems=tuple(names.problems))
+
+
+def _unless_absent(item: Assignment, columns: Columns) -> Assignment:
+    """Return an assignment of a field that a partial row may lack so that the stored value stays then."""
+    loaded = next((column for column in columns.loaded if column.name == item.column), None)
+    if columns.absent is None or item.expression is not None or loaded is None or loaded.field is None:
+        return item
+    stored = ColumnRef(relation="target", name=item.column)
+    incoming = ColumnRef(relation="excluded", name=item.column)
+    lacks = ColumnRef(relation="excluded", name=columns.absent)
+    parts = (
+        "CASE WHEN ",
+        literal(loaded.field),
+        " = ANY (",
+        lacks,
+        ") THEN ",
+        stored,
+        " ELSE ",
+        incoming,
+        " END",
+    )
+    return replace(item, expression=Expression(text=item.column, parts=parts))
 
 
 def _items(
@@ -93,12 +129,25 @@ def _items(
             facts = _target_column(names, item.column, pointer)
             if facts is not None:
                 yield facts.name, None
+        case Rule():
+            facts = _target_column(names, item.column, pointer)
+            if facts is not None:
+                combined = Assign(
+                    column=item.column, expression=combine(item.rule, facts, names.spec.mark(pointer))
+                )
+                yield from _assignment(names, facts, combined, pointer, unstable)
         case Assign():
             facts = _target_column(names, item.column, pointer)
             if facts is not None:
-                assignment = _assigned(names, facts, item, pointer, unstable)
-                if assignment is not None:
-                    yield facts.name, assignment
+                yield from _assignment(names, facts, item, pointer, unstable)
+
+
+def _assignment(
+    names: _Names, facts: ColumnFacts, item: Assign, pointer: str, unstable: frozenset[str]
+) -> Iterator[tuple[str, Assignment]]:
+    assignment = _assigned(names, facts, item, pointer, unstable)
+    if assignment is not None:
+        yield facts.name, assignment
 
 
 def _target_column(names: _Names, name: str, pointer: str) -> ColumnFacts | None:
@@ -170,6 +219,9 @@ def spell_names(spec: Spec, table: TableFacts, loaded: Sequence[Loaded]) -> Spel
     names = _Names(spec=spec, table=table, loaded=loaded)
     if spec.where is not None:
         spec = replace(spec, where=names.exact(spec.where, "/where"))
+    spec = replace(spec, delete=_delete(names, spec.delete), history=_history(names, spec.history))
+    sensitive = (_readable(names, name, f"/sensitive/{n}") for n, name in enumerate(spec.sensitive))
+    spec = replace(spec, sensitive=tuple(column.name for column in sensitive if column is not None))
     if spec.conflict_where is not None:
         spec = replace(spec, conflict_where=_unqualified(spec.conflict_where, table))
     if spec.duplicates.by is not None:
@@ -188,6 +240,19 @@ def spell_names(spec: Spec, table: TableFacts, loaded: Sequence[Loaded]) -> Spel
             names.complain("/returning/columns", f"column {twice} is there twice", "leave one of them out")
         spec = replace(spec, returning=replace(spec.returning, columns=columns))
     return Spelt(spec=spec, problems=tuple(names.problems))
+
+
+def _delete(names: _Names, delete: Delete) -> Delete:
+    soft = delete.soft
+    if soft is not None and soft.expression is not None:
+        soft = replace(soft, expression=names.exact(soft.expression, "/delete/soft"))
+    scope = names.exact(delete.scope, "/delete/scope") if delete.scope is not None else None
+    return replace(delete, scope=scope, soft=soft)
+
+
+def _history(names: _Names, history: History) -> History:
+    since = names.exact(history.since, "/history/valid_from") if history.since is not None else None
+    return replace(history, since=since)
 
 
 def _unqualified(value: Expression, table: TableFacts) -> Expression:

@@ -8,37 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from syncengine.spec.positions import child
-
 LATER_SOURCES = ("parquet", "arrow", "sql", "python", "singer")
 LATER_EXTENSIONS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow"}
 LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
-LATER_SOURCE_KEYS = {
-    "jsonl": {"absent": "`keep`: a key that a record lacks leaves the stored value. Not available yet."}
-}
-LATER_RULES = ("coalesce", "greatest", "least", "sum", "append", "jsonb_merge")
 _LATER_KEYS = [
-    "lookups",
-    "delete",
-    "history",
-    "limits",
-    "checks",
-    "before",
-    "after",
-    "session",
     "incremental",
-    "depends_on",
-    "sensitive",
     "keep_before_images",
     "notify",
     "matrix",
     "execution/chunk_rows",
     "execution/workers",
-    "source/absent",
 ]
-_LATER_PROJECT_KEYS = ("defaults", "environments", "transaction", "specs")
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
-    "mode": lambda value: value in ("mirror", "replace", "history"),
     "bad_rows": lambda value: value != "fail",
     "null_keys": lambda value: value == "quarantine",
     "execution/transaction": lambda value: value != "all",
@@ -59,13 +40,6 @@ def not_available(data: dict[str, object]) -> Iterator[tuple[str, str]]:
         found, value = _find(data, path)
         if found and is_later(value):
             yield _pointer(path), f"{path.replace('/', '.')}: {_word(value)}"
-
-
-def not_available_in_project(data: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield pointer and name of each key of the project file that is not available yet."""
-    for key in _LATER_PROJECT_KEYS:
-        if data.get(key) not in ({}, [], None):
-            yield child("", key), key
 
 
 def _find(data: dict[str, object], path: str) -> tuple[bool, object]:

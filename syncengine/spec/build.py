@@ -20,11 +20,20 @@ from syncengine.model.spec import (
 from syncengine.spec import expressions
 from syncengine.spec.conflict import CONFLICT, read_conflict_keys, read_update_columns
 from syncengine.spec.draft import Draft
+from syncengine.spec.lookups import read_lookups
 from syncengine.spec.names import qualified, unquoted
 from syncengine.spec.origin import read_source
 from syncengine.spec.paths import resolve_path
 from syncengine.spec.positions import child
 from syncengine.spec.problems import shown
+from syncengine.spec.publishing import (
+    read_checks,
+    read_delete,
+    read_history,
+    read_hooks,
+    read_limits,
+    read_session,
+)
 from syncengine.spec.rules import check_rules
 from syncengine.spec.words import nearest
 
@@ -46,8 +55,13 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
     constraint = _constraint(draft)
     predicate = _expression(draft, "conflict_where", frozenset())
     guard = _expression(draft, "where", CONFLICT)
+    lookups = read_lookups(draft)
+    delete, history, limits = read_delete(draft), read_history(draft), read_limits(draft)
+    checks, session = read_checks(draft), read_session(draft)
+    before, after = read_hooks(draft, "before"), read_hooks(draft, "after")
     returning = _returning(draft)
     execution = _execution(draft)
+    _refuse_twice(draft, "/depends_on", data.get("depends_on", ()))
     check_rules(draft)
     if draft.problems or source is None or target is None:
         return None
@@ -72,8 +86,18 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
         touch_unchanged=data.get("touch_unchanged", False),
         null_keys=data.get("null_keys"),
         duplicates=_duplicates(data.get("duplicates", "error")),
+        lookups=lookups,
+        delete=delete,
+        history=history,
+        limits=limits,
+        checks=checks,
+        before=before,
+        after=after,
+        session=session,
+        sensitive=tuple(unquoted(name) for name in data.get("sensitive", ())),
         returning=returning,
         execution=execution,
+        depends_on=tuple(data.get("depends_on", ())),
         roots=tuple(str(root) for root in draft.roots),
         ledger_schema=draft.project.ledger_schema,
         marks=_marks(draft),

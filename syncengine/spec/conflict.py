@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from syncengine.errors import SpecError
-from syncengine.model.spec import AllColumns, Assign, Expression, Keep, KeySpec, UpdateItem
-from syncengine.spec.available import LATER_RULES
+from syncengine.model.spec import AllColumns, Assign, Expression, Keep, KeySpec, Rule, RuleName, UpdateItem
 from syncengine.spec.draft import Draft
 from syncengine.spec.names import identifier, unquoted
 from syncengine.spec.positions import child
@@ -18,7 +17,8 @@ from syncengine.spec.words import nearest
 CONFLICT = frozenset({"target", "excluded"})
 _ALL = "*"
 _KEEP = "keep"
-_RULES = (*LATER_RULES, _KEEP)
+_COMBINING: dict[str, RuleName] = {rule: rule for rule in get_args(RuleName)}
+_RULES = (*_COMBINING, _KEEP)
 _HYPHENATED = re.compile(r"\w+(?:-\w+)+")
 # A column's exact name may hold anything, but who writes these means SQL.
 _SURELY_SQL = re.compile(r"[();']|::|\|\|")
@@ -99,10 +99,7 @@ def _assignment(draft: Draft, pointer: str, key: str, value: object) -> UpdateIt
         draft.complain(pointer, "`*` takes no expression", hint, at_key=True)
         return None
     if isinstance(value, str) and (word := value.strip()) in _RULES:
-        if word == _KEEP:
-            return Keep(column=column)
-        draft.not_yet(pointer, f"{column}: {word}")
-        return None
+        return Keep(column=column) if word == _KEEP else Rule(column=column, rule=_COMBINING[word])
     if isinstance(value, str) and (rule := _misspelt(value)):
         message = f"`{shown(value)}` is neither a rule nor an expression"
         draft.complain(pointer, message, f"did you mean `{rule}`?")

@@ -18,12 +18,7 @@ _IN_MARKDOWN = {"description": "markdownDescription", "enumDescriptions": "markd
 def spec_schema_for_editors() -> Schema:
     """Return the JSON Schema of a spec with all that is shown to whom writes one."""
     schema = copy.deepcopy(json_schema())
-    for path in later_keys():
-        for found in _at(schema, path.split("/")):
-            found["description"] += _LATER
-    for path, is_later in later_values().items():
-        for found in _at(schema, path.split("/")):
-            _mark_values(found, is_later)
+    _mark_later(schema)
     _add_markdown(schema)
     return schema
 
@@ -31,8 +26,18 @@ def spec_schema_for_editors() -> Schema:
 def project_schema_for_editors() -> Schema:
     """Return the JSON Schema of syncengine.yaml with all that is shown to whom writes one."""
     schema = copy.deepcopy(project_schema())
+    _mark_later(schema["properties"]["defaults"])
     _add_markdown(schema)
     return schema
+
+
+def _mark_later(spec: Schema) -> None:
+    for path in later_keys():
+        for found in _at(spec, path.split("/")):
+            found["description"] += _LATER
+    for path, is_later in later_values().items():
+        for found in _at(spec, path.split("/")):
+            _mark_values(found, is_later)
 
 
 def _at(schema: Schema, path: list[str]) -> Iterator[Schema]:

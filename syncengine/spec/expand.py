@@ -26,6 +26,8 @@ _REFERENCE = re.compile(
     r"|(?P<wrong>\$\{)"
 )
 _MAX_FILE = 1_000_000
+# Where in a spec a password may be meant to stand.
+SECRET_PLACES = frozenset({"/source", "/source/url", "/source/path", "/target/connection", "/notify/webhook"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +47,12 @@ class Expansion:
     def run(self) -> object:
         """Return the document's value with all references expanded."""
         return self._walk(self.document.value, "")
+
+    def include(self, other: Expansion) -> None:
+        """Add what was found in another document that is merged into this one."""
+        self.expanded |= other.expanded
+        self.failed |= other.failed
+        self.problems += other.problems
 
     def _walk(self, value: object, pointer: str) -> object:
         if isinstance(value, dict):

@@ -1,7 +1,7 @@
 """SQL expressions of a spec: parsed by PostgreSQL's own grammar, allow-listed, deparsed and cut at columns.
 
-What goes to the server is the deparsed text, never the user's.  The only importer of postgast.  The fragment
-is parsed unwrapped as `SELECT 1 WHERE <fragment>`: in parentheses `true) OR (1=1` would pass.
+What goes to the server is the deparsed text, never the user's.  The fragment is parsed unwrapped as
+`SELECT 1 WHERE <fragment>`: in parentheses `true) OR (1=1` would pass.
 """
 
 from __future__ import annotations
@@ -9,18 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 from syncengine.errors import Location, SpecError
 from syncengine.model.spec import ColumnRef, Expression
-from syncengine.spec.allowed import Check
+from syncengine.spec.allowed import Check, functions
+from syncengine.spec.grammar import Place, Tree, deparse, excerpt, offsets, on_one_line, raw, tree_of
 
 _PREFIX = "SELECT 1 WHERE "
 _TYPE_HINT = "write a type as in SQL, such as numeric(12,2)"
 _TYPE_PREFIX = "SELECT CAST(NULL AS "
-# The C parser and deparser recurse: 600 kB of `a||a||…` overran the stack, 60 kB did not.
-_MAX_LENGTH = 10_000
 _PLACES = frozenset(
     ["location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end", "stmt_location", "stmt_len"]
 )
@@ -29,10 +27,6 @@ _PLACES = frozenset(
 _NAMEABLE = frozenset([1, 2, 3])
 # … and BETWEEN in its four forms, which is made of comparisons.
 _BEHIND = dict.fromkeys([11, 12, 13, 14], "<=")
-
-Place = Callable[[int], Location]
-# A protobuf message; its class is known to the parser alone.
-Tree = Any
 
 
 def parse(
@@ -49,11 +43,11 @@ def parse(
     location of the character at an offset of the text; without it the text is taken to stand plain on one
     line at `location`. Raises SpecError for syntax errors and for everything that is not allow-listed.
     """
-    place = place or _on_one_line(text, location)
-    tree = _tree(text, _PREFIX, place)
+    place = place or on_one_line(text, location)
+    tree = tree_of(text, _PREFIX, place)
     select = tree.stmts[0].stmt.select_stmt
     _check_shape(tree, text, place)
-    offset = _offsets(text, _PREFIX)
+    offset = offsets(text, _PREFIX)
     check = Check(allowed, allow_functions, lambda position: place(offset(position)))
     check.node(select.where_clause)
     parts = _cut(tree, check.columns, place(0))
@@ -66,6 +60,22 @@ def parse(
     )
 
 
+def of_catalog(text: str) -> Expression:
+    """Return a default that the server deparsed under the pinned path; it is the table's owner's, so all is allowed.
+
+    It counts as immutable only where all of its functions are known to be.
+    """
+    tree = raw(_PREFIX + text)
+    names = [[part.string.sval for part in node.funcname] for node in _nodes(tree, "FuncCall")]
+    known = functions()
+    fixed = all(len(name) == 1 and known.get(name[0]) is False for name in names)
+    fixed = fixed and not _nodes(tree, "SQLValueFunction")
+    called = tuple(sorted({".".join(name) for name in names}))
+    return Expression(
+        text=text, parts=(text,), functions=called, volatility="immutable" if fixed else "stable"
+    )
+
+
 def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str | None]) -> Expression:
     """Return the expression with operators beside columns named with the schema that `schema_of` gives, if any.
 
@@ -74,7 +84,7 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
     location = value.location or Location("")
     names = {f"c{number}": ref for number, ref in enumerate(value.columns)}
     numbers = iter(names)
-    tree = _raw(_PREFIX + "".join(part if isinstance(part, str) else next(numbers) for part in value.parts))
+    tree = raw(_PREFIX + "".join(part if isinstance(part, str) else next(numbers) for part in value.parts))
     found = False
     for node in _nodes(tree, "A_Expr"):
         operator = _BEHIND.get(node.kind, node.name[-1].string.sval)
@@ -85,7 +95,7 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
         if node.kind not in _NAMEABLE:
             hint = "write it with operators such as = ANY (…), or cast the column to text"
             message = f"this syntax can't name {schema}'s operator {operator}"
-            raise SpecError(message, detail=_excerpt(value.text), hint=hint, location=location)
+            raise SpecError(message, detail=excerpt(value.text), hint=hint, location=location)
         del node.name[:]
         for word in (schema, operator):
             node.name.add().string.sval = word
@@ -115,65 +125,30 @@ def _column_name(operand: Tree) -> str:
 
 def parse_type(text: str, *, location: Location) -> str:
     """Return an SQL type's name with its modifiers, as PostgreSQL's grammar reads it.  Raises SpecError."""
-    place = _on_one_line(text, location)
-    tree = _tree(text, _TYPE_PREFIX, place, ")")
+    place = on_one_line(text, location)
+    tree = tree_of(text, _TYPE_PREFIX, place, ")")
     select = tree.stmts[0].stmt.select_stmt
     cast = select.target_list[0].res_target.val
-    if _without_target(tree) != _without_target(_raw(f"{_TYPE_PREFIX}text)")) or not cast.HasField(
+    if _without_target(tree) != _without_target(raw(f"{_TYPE_PREFIX}text)")) or not cast.HasField(
         "type_cast"
     ):
         raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
     name = cast.type_cast.type_name
     if name.setof or name.pct_type or not cast.type_cast.arg.HasField("a_const"):
         raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
-    return _deparse(tree, location).removeprefix("SELECT NULL::")
-
-
-def _tree(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
-    parser, protobuf = _parser(), import_module("google.protobuf.message")
-
-    if "\x00" in text or len(text) > _MAX_LENGTH or not text.strip():
-        wrong = "is empty" if not text.strip() else "holds a NUL character or more than 10,000 characters"
-        raise SpecError(f"the SQL {wrong}", location=place(0))
-    try:
-        tree = _raw(f"{prefix}{text}\n{suffix}")
-    except parser.PgQueryError as error:
-        position = min(_offsets(text, prefix)(error.cursorpos - 1), len(text.rstrip()))
-        message = error.message.replace("at end of input", "at the end")
-        raise SpecError(f"SQL: {message}", detail=_excerpt(text), location=place(position)) from error
-    except protobuf.DecodeError as error:
-        # protobuf reads 100 levels of messages, which is about 45 of expressions.
-        raise SpecError(
-            "the SQL is nested too deep",
-            location=place(0),
-            hint="nest less: concat(a, b, …) in place of a || b || …",
-        ) from error
-    except UnicodeEncodeError as error:
-        raise SpecError("the SQL is not valid Unicode", location=place(0)) from error
-    if len(tree.stmts) != 1 or not tree.stmts[0].stmt.HasField("select_stmt"):
-        raise SpecError("the SQL holds more than one expression", detail=_excerpt(text), location=place(0))
-    return tree
-
-
-def _raw(sql: str) -> Tree:
-    return _parser().parse(sql)
-
-
-def _parser() -> Any:
-    # Late, as it takes 0.1 s; by name, as the type stubs that it brings cannot be read.
-    return import_module("postgast")
+    return deparse(tree, location).removeprefix("SELECT NULL::")
 
 
 def _check_shape(tree: Tree, text: str, place: Place) -> None:
     """Refuse everything beside WHERE: GROUP BY, UNION, LIMIT, FOR UPDATE, …"""
-    rest, template = type(tree)(), _raw(f"{_PREFIX}true")
+    rest, template = type(tree)(), raw(f"{_PREFIX}true")
     rest.CopyFrom(tree)
     for one in (rest, template):
         one.stmts[0].stmt.select_stmt.ClearField("where_clause")
     if rest.stmts[0].stmt.select_stmt != template.stmts[0].stmt.select_stmt:
         raise SpecError(
             "the SQL is more than one expression",
-            detail=_excerpt(text),
+            detail=excerpt(text),
             hint="clauses such as GROUP BY, ORDER BY, LIMIT or UNION have no place here",
             location=place(0),
         )
@@ -193,9 +168,9 @@ def _cut(
     tree: Tree, columns: Iterable[tuple[Tree, ColumnRef]], location: Location
 ) -> tuple[str | ColumnRef, ...]:
     """Deparse the tree with a placeholder for each column, and cut the text there."""
-    before = _deparse(tree, location)
+    before = deparse(tree, location)
     # Cheap beside what a wrong deparse would do: the text that is sent must mean what was checked.
-    if _without_places(_raw(before)) != _without_places(tree):
+    if _without_places(raw(before)) != _without_places(tree):
         raise SpecError("the SQL cannot be written back as it was read", location=location)
     mark = "ref_"
     while mark in before:
@@ -205,7 +180,7 @@ def _cut(
         del node.fields[:]
         node.fields.add().string.sval = f"{mark}{len(refs)}_"
         refs.append(ref)
-    pieces = re.split(f"{mark}([0-9]+)_", _deparse(tree, location).removeprefix(_PREFIX))
+    pieces = re.split(f"{mark}([0-9]+)_", deparse(tree, location).removeprefix(_PREFIX))
     parts = [refs[int(piece)] if number % 2 else piece for number, piece in enumerate(pieces)]
     return tuple(part for part in parts if part)
 
@@ -222,35 +197,3 @@ def _without_places(tree: Tree) -> Tree:
             elif field.message_type is not None:
                 waiting.extend((value,) if hasattr(value, "DESCRIPTOR") else value)
     return copy
-
-
-def _deparse(tree: Tree, location: Location) -> str:
-    parser = _parser()
-    try:
-        return str(parser.deparse(tree))
-    except parser.PgQueryError as error:
-        raise SpecError(f"SQL: {error.message}", location=location) from error
-
-
-def _offsets(text: str, prefix: str) -> Callable[[int], int]:
-    """Return how a byte offset in the parsed statement becomes a character offset in `text`."""
-    data = text.encode("utf-8", "replace")
-
-    def offset(position: int) -> int:
-        return len(data[: max(position - len(prefix), 0)].decode("utf-8", "ignore"))
-
-    return offset
-
-
-def _on_one_line(text: str, location: Location) -> Place:
-    def place(offset: int) -> Location:
-        if not location.line or "\n" in text:
-            return location
-        return Location(location.file, location.line, location.column + offset)
-
-    return place
-
-
-def _excerpt(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 80 else f"{line[:77]}…"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from syncengine.spec.draft import Draft
 
 _KEYS = "write `conflict_keys: [column, …]`"
-_UPDATING = frozenset({"upsert", "update"})
-_KEYED = frozenset({"upsert", "update", "ignore"})
+_UPDATING = frozenset({"upsert", "update", "mirror"})
+_KEYED = frozenset({"upsert", "update", "ignore", "mirror", "history"})
 
 
 def check_rules(draft: Draft) -> None:
@@ -17,6 +18,7 @@ def check_rules(draft: Draft) -> None:
         *_conflict_target(draft),
         *_updates(draft),
         *_keys_needed(draft),
+        *_of_other_modes(draft),
         *_fields(draft),
     ):
         draft.complain(pointer, message, hint, at_key=True)
@@ -55,6 +57,44 @@ def _updates(draft: Draft) -> Iterator[Problem]:
             if data.get(key):
                 hint = "leave one of them out"
                 yield f"/{key}", f"`{key}` has no effect: `update_columns: []` leaves the row alone", hint
+
+
+def _of_other_modes(draft: Draft) -> Iterator[Problem]:
+    """Yield keys that only other modes know."""
+    given, mode, data = draft.given, draft.mode, draft.data
+    deletes = data.get("delete", {})
+    if mode not in ("mirror", "replace", None) and "delete" in given:
+        yield "/delete", f"`delete` has no effect: mode `{mode}` deletes no row", "write `mode: mirror`"
+    if mode == "replace":
+        for key in ("scope", "soft"):
+            if key in deletes:
+                hint = "write `mode: mirror`"
+                yield f"/delete/{key}", f"`{key}` can't be: `replace` leaves only the source's rows", hint
+        for key in ("update_columns", "where"):
+            if key in given:
+                hint = "leave it out, or write `mode: mirror`"
+                yield (
+                    f"/{key}",
+                    f"`{key}` has no effect: `replace` leaves the table as the source has it",
+                    hint,
+                )
+    if mode != "history" and mode is not None and "history" in given:
+        yield "/history", f"`history` has no effect in mode `{mode}`", "write `mode: history`"
+    if mode == "history":
+        for key in ("update_columns", "touch_unchanged"):
+            if data.get(key):
+                hint = "say which changes count: `history: {track: [column, …]}`"
+                yield f"/{key}", f"`{key}` has no effect: mode `history` writes new versions", hint
+        if data.get("null_keys") == "insert":
+            yield "/null_keys", "`null_keys: insert` can't be: a version needs a key", "mend the source"
+    if mode in ("replace", "history") and _keeps_absent(data):
+        hint = "leave it out, or write `mode: upsert`"
+        yield "/source/absent", f"`absent: keep` has no effect in mode `{mode}`", hint
+
+
+def _keeps_absent(data: Mapping[str, Any]) -> bool:
+    source = data.get("source")
+    return isinstance(source, Mapping) and source.get("absent") == "keep"
 
 
 def _keys_needed(draft: Draft) -> Iterator[Problem]:

@@ -1,13 +1,13 @@
-"""Steps that several modes and strategies take, made of the statements."""
+"""Steps that bring the source into staging and leave one row a key there."""
 
 from __future__ import annotations
 
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Check, Classify, CopyIn, Counter, Part, RunSql, Step, Unit, WriteFile
-from syncengine.model.task import QualifiedName, Task
-from syncengine.sql import staging, statements
+from syncengine.model.plan import Check, CopyIn, Counter, Part, RunSql, Step, Unit
+from syncengine.model.task import Joined, QualifiedName, Task
+from syncengine.sql import staging
 
 
 def text(statement: Composed) -> str:
@@ -31,18 +31,46 @@ def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     return (create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging"))
 
 
-def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> RunSql:
-    """Return the step that computes the loaded columns from the staged fields."""
+def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that compute the loaded columns from the staged fields and from the tables of the lookups."""
     parts = tuple(
         Part(
             column=column.name,
-            sql=text(staging.convert_one(column, stage, load)),
+            sql=text(staging.convert_one(task, column, stage, load)),
             location=task.spec.mark(f"/columns/{column.name}"),
         )
         for column in task.loaded
         if column.value is not None
     )
-    return RunSql(title="compute the columns", sql=text(staging.convert(task, stage, load)), parts=parts)
+    sql = text(staging.convert(task, stage, load))
+    checks = (check for joined in task.lookups for check in _resolved(task, joined, stage))
+    return (*checks, RunSql(title="compute the columns", sql=sql, parts=parts))
+
+
+def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, ...]:
+    """Return the checks that a lookup finds one row for each natural key."""
+    table = ".".join(joined.table)
+    location = task.spec.mark(f"/lookups/{joined.column}")
+    ambiguous = Check(
+        title=f"{joined.column}: no natural key comes twice in {table}",
+        sql=text(staging.check_ambiguous_lookup(joined, stage)),
+        failure="unresolved-lookup",
+        message=f"natural keys that several rows of {table} have",
+        hint=f"match more columns, or make them unique in {table}",
+        location=location,
+    )
+    if joined.missing != "error":
+        return (ambiguous,)
+    unresolved = Check(
+        title=f"{joined.column}: each natural key is found in {table}",
+        sql=text(staging.check_unresolved(joined, stage)),
+        failure="unresolved-lookup",
+        message=f"natural keys that no row of {table} has",
+        hint=f"add them to {table} first, or let the column be NULL: `missing: null`",
+        location=location,
+        fields=joined.fields if task.source.reopenable else (),
+    )
+    return (ambiguous, unresolved)
 
 
 def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter | None = None) -> CopyIn:
@@ -133,55 +161,3 @@ def _key_fields(task: Task) -> tuple[str, ...]:
         name = ref.name if ref is not None else part.column if value is None else None
         found.append(fields.get(name or ""))
     return tuple(field for field in found if field) if all(found) else ()
-
-
-def classified(task: Task, *, new: statements.New, update: bool) -> tuple[Step, ...]:
-    """Return the steps that put every staged row into its class and count the classes."""
-    statement = statements.classify(task, new=new, update=update)
-    # With the classes' shares the server sees whether few or most rows are updated, and joins accordingly.
-    analyzed = [*(part.column for part in task.keys if part.column is not None), statements.op_column(task)]
-    return (
-        *(_locked(task) if update else ()),
-        RunSql(title="classify: join with the target, keep what changes", sql=text(statement)),
-        RunSql(title="analyze the changes", sql=text(staging.analyze(statements.CHANGES, analyzed))),
-        Classify(title="count the classes", sql=text(statements.count_classes(task))),
-    )
-
-
-def update_changed(task: Task) -> tuple[Step, ...]:
-    statement = text(statements.update_changes(task))
-    return (RunSql(title="update the rows that change", sql=statement, counts="updated", own_path=True),)
-
-
-def insert_new(task: Task) -> tuple[Step, ...]:
-    statement = text(statements.insert_changes(task))
-    return (RunSql(title="insert the new rows", sql=statement, counts="inserted", own_path=True),)
-
-
-def collecting(task: Task) -> tuple[Step, ...]:
-    """Return the step that makes room for `returning`, if the spec asks for it."""
-    if task.spec.returning is None:
-        return ()
-    return (RunSql(title="make room for the rows to return", sql=text(statements.create_returned(task))),)
-
-
-def returned(task: Task) -> tuple[Step, ...]:
-    """Return the step that writes the file of `returning`, if the spec asks for it."""
-    if task.spec.returning is None:
-        return ()
-    statement = text(statements.returned_rows(task))
-    return (WriteFile(title="write the returned rows", sql=statement, returning=task.spec.returning),)
-
-
-def _locked(task: Task) -> tuple[Step, ...]:
-    lock = text(statements.lock_rows(task))
-    return (RunSql(title="lock the stored rows in key order", sql=lock, last_resort=True),)
-
-
-def created(task: Task) -> tuple[Step, ...]:
-    """Return the steps that make a target which is missing."""
-    if task.table.exists:
-        return ()
-    create = text(statements.create_target(task))
-    lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"table {task.table}")))
-    return (lock, RunSql(title=f"create {task.table}", sql=create, own_path=True))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from syncengine.model.plan import Fit, Misfit, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
-from syncengine.sql import steps
+from syncengine.sql import publish, steps
 
 
 class Copy:
     name = "copy"
+    stages = False
 
     def judge(self, task: Task) -> Verdict:
         reason = _obstacle(task)
@@ -23,7 +24,7 @@ class Copy:
         copy = steps.copy_in(task, task.target, title, counts="inserted")
         unit = Unit(
             name="publish",
-            steps=(*steps.created(task), copy),
+            steps=(*publish.created(task), copy, *publish.limited(task)),
             publishes=True,
             repeatable=task.source.reopenable,
         )

@@ -11,7 +11,7 @@ from syncengine.model.facts import Handover
 from syncengine.model.plan import Fit, InsertRows, Misfit, RunSql, Step, Unit, Verdict
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
-from syncengine.sql import staging, steps
+from syncengine.sql import publish, staging, steps
 
 STAGE: QualifiedName = ("pg_temp", "stage")
 LOAD: QualifiedName = ("pg_temp", "load")
@@ -20,6 +20,7 @@ MOST_ROWS = 100_000
 
 class Rows:
     name = "rows"
+    stages = True
 
     def judge(self, task: Task) -> Verdict:
         reason = _obstacle(task)
@@ -46,10 +47,11 @@ class Rows:
         )
         fill: list[Step] = [send]
         if task.converts:
-            fill.append(steps.converted(task, STAGE, LOAD))
+            fill += steps.converted(task, STAGE, LOAD)
         unit = Unit(
             name="publish",
-            steps=(*steps.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),
+            steps=(*publish.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),
+            opening=publish.opening(task),
             isolation="repeatable read",
             publishes=True,
             exact=task.exact,

@@ -26,10 +26,6 @@ NO_PLACE = ("conflict", "embedded-server")
 NOT_BY_A_CALL = {
     "books-do-not-close": "it guards against faults of our own",
     "interrupted": "a signal leaves no document, but the exit codes 130 and 143",
-    "limit-exceeded": "comes with limits",
-    "check-failed": "comes with checks",
-    "unresolved-lookup": "comes with lookups",
-    "dependency-failed": "comes with depends_on",
 }
 
 
@@ -78,6 +74,35 @@ CALLS = {
     "database-error": Call(
         table=f"{TABLE}; INSERT INTO users VALUES ('ada@example.com', 'Ada')",
         spec=SPEC.partition("conflict")[0] + "mode: insert\n",
+    ),
+    "limit-exceeded": Call(
+        table=f"{TABLE}; INSERT INTO users SELECT n || '@example.com' FROM generate_series(1, 40) AS n",
+        spec=SPEC + "mode: mirror\nlimits: {max_deletes: 5%}\n",
+        exit_code=5,
+    ),
+    "check-failed": Call(
+        spec=SPEC + "checks:\n  - name: enough users\n    sql: SELECT count(*) > 100 FROM users\n"
+        "    message: the export is cut off\n",
+        exit_code=5,
+    ),
+    "would-cascade": Call(
+        table=f"{TABLE}; INSERT INTO users VALUES ('bob@example.com', 'Bob');"
+        " CREATE TABLE orders (id int, email text REFERENCES users ON DELETE CASCADE);"
+        " INSERT INTO orders VALUES (1, 'bob@example.com')",
+        spec=SPEC + "mode: mirror\nlimits: {max_deletes: 100%}\n",
+        exit_code=5,
+    ),
+    "unresolved-lookup": Call(
+        table="CREATE TABLE countries (id int PRIMARY KEY, code text UNIQUE);"
+        " CREATE TABLE users (email text PRIMARY KEY, country_id int REFERENCES countries)",
+        rows="email,country\nada@example.com,XY\n",
+        spec=SPEC + "ignore_fields: [country]\n"
+        "lookups:\n  country_id: {table: public.countries, match: {code: source.country}}\n",
+    ),
+    "dependency-failed": Call(
+        table=f"{TABLE}; CREATE TABLE countries (code text PRIMARY KEY)",
+        spec="name: countries\nsource: countries.csv\ntarget: public.countries\nconflict_keys: [code]\n"
+        f"---\nname: users\n{SPEC}depends_on: [countries]\n",
     ),
     "conflict": Call(spec=SPEC + "execution: {lock_timeout: 100ms}\n", held="LOCK users IN SHARE MODE"),
 }
@@ -133,7 +158,7 @@ def test_call_ends_with_the_code_its_exit_code_and_a_hint(
     done = cli(*arguments, "--format", "json", cwd=project)
 
     document = json.loads(done.stdout)
-    error = document["specs"][0]["error"]
+    error = next(spec["error"] for spec in document["specs"] if spec["error"]["code"] == code)
     assert (done.returncode, document["ok"], error["code"]) == (call.exit_code, False, code)
     assert set(error) == {"code", "message", "detail", "hint", "location"}
     assert error["hint"]

@@ -1,0 +1,29 @@
+"""mirror: as upsert, and rows whose keys are gone from the source are deleted, or softly so."""
+
+from __future__ import annotations
+
+from syncengine.model.plan import Step
+from syncengine.model.task import Task
+from syncengine.sql import changes, publish
+
+
+class Mirror:
+    name = "mirror"
+    needs_keys = True
+    needs_arbiter = True
+    locks = True
+    resets = False
+    privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
+
+    def publish(self, task: Task) -> tuple[Step, ...]:
+        return (
+            *publish.collecting(task),
+            publish.keep("classify: join with the target", changes.classify(task, new="insert")),
+            publish.keep("mark the stored rows that are gone", changes.mark_gone(task)),
+            *publish.counted(task),
+            *publish.applied(task, deletes=True),
+            *publish.handed_out(task),
+        )
+
+
+PLUGIN = Mirror()

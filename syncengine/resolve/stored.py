@@ -1,0 +1,142 @@
+"""What a mode does to stored rows beside updating them: soft deletes, versions, resets to defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from syncengine.errors import SpecError, SyncError, TargetError
+from syncengine.model.facts import ColumnFacts, TableFacts
+from syncengine.model.spec import Expression, Spec
+from syncengine.model.task import Assignment, Loaded, SoftDelete, Versions
+from syncengine.resolve.loading import is_stable
+from syncengine.resolve.lookup import did_you_mean, find
+
+Parse = Callable[[str], Expression]
+_NULL = Expression(text="NULL", parts=("NULL",))
+_TIME = ColumnFacts(
+    name="", type="timestamp with time zone", base_type="timestamp with time zone", identity_equal=True
+)
+# Its values name rows: a new one for the same row would break what refers to it.
+_NUMBERING = "nextval"
+
+
+class Stored:
+    """Finds names among a table's columns; the problems gather in `problems`."""
+
+    def __init__(self, spec: Spec, table: TableFacts, loaded: Sequence[Loaded], parse: Parse) -> None:
+        self._spec = spec
+        self._table = table
+        self._loaded = {column.name: column for column in loaded}
+        self._parse = parse
+        self.problems: list[SyncError] = []
+
+    def soft(self) -> SoftDelete | None:
+        """Return the soft delete of a spec, if it has one."""
+        delete, pointer = self._spec.delete, "/delete/soft"
+        if delete.soft is None or delete.soft.expression is None:
+            return None
+        column = self._column(delete.soft.column, pointer, missing=_TIME)
+        if column is None:
+            return None
+        if column.name in self._loaded:
+            self._complain(
+                pointer,
+                f"column {column.name} is loaded from the source and set by the soft delete",
+                f"leave it out: `ignore_fields: [{column.name}]`",
+            )
+        default = self._parse(column.default) if column.default is not None else _NULL
+        return SoftDelete(
+            column=column.name,
+            type=column.type,
+            base_type=column.base_type,
+            identity_equal=column.identity_equal,
+            value=delete.soft.expression,
+            live=delete.live or default,
+            stated=delete.live is not None,
+        )
+
+    def versions(self) -> Versions | None:
+        """Return the columns of versions, or None after noting what is wrong with them."""
+        history = self._spec.history
+        starts = self._version_column("valid_from", history.valid_from, loadable=history.since is not None)
+        ends = self._version_column("valid_to", history.valid_to)
+        current = self._version_column("current", history.current) if history.current is not None else None
+        if ends is not None and ends.not_null:
+            message = f"column {ends.name} of {self._table} is NOT NULL: the current version has no end"
+            hint = f"ALTER TABLE {self._table} ALTER COLUMN {ends.name} DROP NOT NULL;"
+            self.problems.append(
+                TargetError(message, hint=hint, location=self._spec.mark("/history/valid_to"))
+            )
+        tracked = tuple(self._tracked(history.track, history.valid_from))
+        if starts is None or ends is None:
+            return None
+        return Versions(
+            valid_from=starts.name,
+            from_type=starts.base_type,
+            valid_to=ends.name,
+            to_type=ends.base_type,
+            current=current.name if current is not None else None,
+            since=history.since,
+            tracked=tracked,
+        )
+
+    def _version_column(self, key: str, name: str, *, loadable: bool = False) -> ColumnFacts | None:
+        pointer = f"/history/{key}"
+        column = self._column(name, pointer, missing=_TIME)
+        if column is not None and column.name in self._loaded and not loadable:
+            hint = f"leave it out: `ignore_fields: [{name}]`"
+            if key == "valid_from":
+                hint = f"write `valid_from: {{{name}: excluded.{name}}}`, or {hint}"
+            self._complain(pointer, f"column {name} is loaded from the source and set by the history", hint)
+        return column
+
+    def _tracked(self, track: Sequence[str] | None, valid_from: str) -> Iterator[Loaded]:
+        """Yield the columns whose change makes a version; what depends on the run's time always changes."""
+        if track is None:
+            yield from (c for c in self._loaded.values() if not c.stable and c.name != valid_from)
+            return
+        for number, name in enumerate(track):
+            found = find(name, self._loaded)
+            if found is None:
+                message = f"the source loads no column {name!r}"
+                self._complain(f"/history/track/{number}", message, did_you_mean(name, self._loaded))
+            else:
+                yield self._loaded[found]
+
+    def resets(self, unstable: frozenset[str]) -> tuple[Assignment, ...]:
+        """Return the columns that are not loaded, each set to its default (docs/spec.md §11, rule 8).
+
+        Numbers from a sequence stay; what depends on the run's time is set where a row is written anyway.
+        """
+        return tuple(self._resets(unstable))
+
+    def _resets(self, unstable: frozenset[str]) -> Iterator[Assignment]:
+        for column in self._table.columns:
+            if column.name in self._loaded or column.generated or column.identity:
+                continue
+            value = self._parse(column.default) if column.default is not None else _NULL
+            if _NUMBERING in {name.rpartition(".")[2] for name in value.functions}:
+                continue
+            yield Assignment(
+                column=column.name,
+                type=column.type,
+                base_type=column.base_type,
+                identity_equal=column.identity_equal,
+                expression=value,
+                compared=not is_stable(value, unstable),
+            )
+
+    def _column(self, name: str, pointer: str, *, missing: ColumnFacts) -> ColumnFacts | None:
+        """Return the column called so; a table that is yet to be made gets it, with the type of `missing`."""
+        names = [column.name for column in self._table.columns]
+        found = find(name, names)
+        if found is not None:
+            return self._table.column(found)
+        if not self._table.exists:
+            return replace(missing, name=name)
+        self._complain(pointer, f"{self._table} has no column {name!r}", did_you_mean(name, names))
+        return None
+
+    def _complain(self, pointer: str, message: str, hint: str | None) -> None:
+        self.problems.append(SpecError(message, hint=hint, location=self._spec.mark(pointer)))

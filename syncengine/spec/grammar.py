@@ -1,0 +1,121 @@
+"""PostgreSQL's own grammar: SQL text -> tree -> SQL text, with places of errors.  The only importer of postgast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from syncengine.errors import Location, SpecError
+
+# The C parser and deparser recurse: 600 kB of `a||a||…` overran the stack, 60 kB did not.
+_MAX_LENGTH = 10_000
+
+Place = Callable[[int], Location]
+# A protobuf message; its class is known to the parser alone.
+Tree = Any
+
+
+def tree_of(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
+    """Return the tree of one SELECT that `text`, between `prefix` and `suffix`, is a part of.  Raises SpecError."""
+    tree = _tree(text, prefix, place, suffix)
+    if kinds(tree) != ["select_stmt"]:
+        raise SpecError("the SQL holds more than one expression", detail=excerpt(text), location=place(0))
+    return tree
+
+
+def query(text: str, place: Place) -> None:
+    """Refuse a text that is not one query.  Raises SpecError."""
+    tree = _tree(text, "", place)
+    if kinds(tree) != ["select_stmt"] or tree.stmts[0].stmt.select_stmt.HasField("into_clause"):
+        raise SpecError(
+            "the SQL is not one query",
+            detail=excerpt(text),
+            hint="write one SELECT that gives a boolean",
+            location=place(0),
+        )
+
+
+def statement(text: str, place: Place) -> None:
+    """Refuse a text that is not one statement, or one that would end the transaction.  Raises SpecError."""
+    found = kinds(_tree(text, "", place))
+    if len(found) != 1:
+        hint = "make each statement an item of the list"
+        message = "the SQL holds more than one statement" if found else "the SQL holds no statement"
+        raise SpecError(message, detail=excerpt(text), hint=hint, location=place(0))
+    if found == ["transaction_stmt"]:
+        raise SpecError(
+            "the SQL would end the publishing transaction",
+            detail=excerpt(text),
+            hint="leave it out: the run begins and commits by itself",
+            location=place(0),
+        )
+
+
+def kinds(tree: Tree) -> list[str]:
+    """Return what each statement of a tree is, such as select_stmt."""
+    return [str(item.stmt.WhichOneof("node")) for item in tree.stmts]
+
+
+def _tree(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
+    parser, protobuf = _parser(), import_module("google.protobuf.message")
+    if "\x00" in text or len(text) > _MAX_LENGTH or not text.strip():
+        wrong = "is empty" if not text.strip() else "holds a NUL character or more than 10,000 characters"
+        raise SpecError(f"the SQL {wrong}", location=place(0))
+    try:
+        tree = raw(f"{prefix}{text}\n{suffix}")
+    except parser.PgQueryError as error:
+        position = min(offsets(text, prefix)(error.cursorpos - 1), len(text.rstrip()))
+        message = error.message.replace("at end of input", "at the end")
+        raise SpecError(f"SQL: {message}", detail=excerpt(text), location=place(position)) from error
+    except protobuf.DecodeError as error:
+        # protobuf reads 100 levels of messages, which is about 45 of expressions.
+        raise SpecError(
+            "the SQL is nested too deep",
+            location=place(0),
+            hint="nest less: concat(a, b, …) in place of a || b || …",
+        ) from error
+    except UnicodeEncodeError as error:
+        raise SpecError("the SQL is not valid Unicode", location=place(0)) from error
+    return tree
+
+
+def raw(sql: str) -> Tree:
+    return _parser().parse(sql)
+
+
+def _parser() -> Any:
+    # Late, as it takes 0.1 s; by name, as the type stubs that it brings cannot be read.
+    return import_module("postgast")
+
+
+def deparse(tree: Tree, location: Location) -> str:
+    parser = _parser()
+    try:
+        return str(parser.deparse(tree))
+    except parser.PgQueryError as error:
+        raise SpecError(f"SQL: {error.message}", location=location) from error
+
+
+def offsets(text: str, prefix: str) -> Callable[[int], int]:
+    """Return how a byte offset in the parsed statement becomes a character offset in `text`."""
+    data = text.encode("utf-8", "replace")
+
+    def offset(position: int) -> int:
+        return len(data[: max(position - len(prefix), 0)].decode("utf-8", "ignore"))
+
+    return offset
+
+
+def on_one_line(text: str, location: Location) -> Place:
+    def place(offset: int) -> Location:
+        if not location.line or "\n" in text:
+            return location
+        return Location(location.file, location.line, location.column + offset)
+
+    return place
+
+
+def excerpt(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else f"{line[:77]}…"

@@ -1,0 +1,161 @@
+"""Steps from staging to the target that several modes take: classify, limit, apply, return."""
+
+from __future__ import annotations
+
+from psycopg.sql import Composed
+
+from syncengine.model.plan import Check, CheckLimits, Classify, Counter, RunSql, Step, WriteFile
+from syncengine.model.task import Task
+from syncengine.sql import apply, changes, returned, samples, staging
+from syncengine.sql.steps import text
+
+
+def classified(task: Task, *, new: changes.New) -> tuple[Step, ...]:
+    """Return the steps that put every staged row into its class, and count and limit the classes."""
+    return (
+        *(_locked(task) if task.assignments and not task.locks else ()),
+        keep("classify: join with the target, keep what changes", changes.classify(task, new=new)),
+        *counted(task),
+    )
+
+
+def keep(title: str, statement: Composed) -> RunSql:
+    """Return the step of a statement that fills the engine's own tables."""
+    return RunSql(title=title, sql=text(statement))
+
+
+def counted(task: Task) -> tuple[Step, ...]:
+    """Return the steps that count the classes and stop where a limit is broken."""
+    # With the classes' shares the server sees whether few or most rows are updated, and joins accordingly.
+    columns = [*(part.column for part in task.keys if part.column is not None), changes.op_column(task)]
+    analyze = text(staging.analyze(changes.CHANGES, columns))
+    return (
+        RunSql(title="analyze the changes", sql=analyze),
+        Classify(title="count the classes", sql=text(changes.count_classes(task))),
+        *samples.of_changes(task, deletes=task.locks),
+        *limited(task),
+    )
+
+
+def limited(task: Task) -> tuple[Step, ...]:
+    """Return the step that stops where a limit is broken, if the spec or its mode has one."""
+    limits = task.spec.limits
+    known = {
+        "min_rows": limits.min_rows,
+        "max_deletes": limits.max_deletes,
+        "max_updates": limits.max_updates,
+        "max_inserts": limits.max_inserts,
+    }
+    said = [f"{name} {limit}" for name, limit in known.items() if limit is not None]
+    if not said:
+        return ()
+    shares = any(limit is not None and limit.share is not None for limit in known.values())
+    count = text(changes.count_target(task)) if shares else ""
+    location = task.spec.mark("/limits" if "/limits" in task.spec.marks else "/mode")
+    return (CheckLimits(title=f"limits: {', '.join(said)}", sql=count, limits=limits, location=location),)
+
+
+def applied(task: Task, *, deletes: bool = False) -> tuple[Step, ...]:
+    """Return the steps that write the classes to the target.
+
+    What is deleted goes first, for new rows may take its place in another unique index; where rows of the table refer
+    to one another, new ones go first and deletes last.
+    """
+    writes: list[Step] = [
+        *([delete_gone(task)] if deletes else ()),
+        *([update_changed(task)] if task.assignments or task.soft is not None else ()),
+        insert_new(task),
+    ]
+    if task.table.refers_to_itself:
+        writes.reverse()
+    return (*(_no_cascade(task) if deletes else ()), *writes)
+
+
+def update_changed(task: Task) -> RunSql:
+    return write("update the rows that change", apply.update_changes(task), "updated")
+
+
+def insert_new(task: Task) -> RunSql:
+    return write("insert the new rows", apply.insert_changes(task), "inserted")
+
+
+def delete_gone(task: Task) -> RunSql:
+    how = "delete" if task.soft is None else f"set {task.soft.column} of"
+    return write(f"{how} the rows that are gone", apply.delete_changes(task), "deleted")
+
+
+def write(title: str, statement: Composed, counts: Counter | None) -> RunSql:
+    """Return the step of a statement that writes to the target, where it can fire triggers."""
+    return RunSql(title=title, sql=text(statement), counts=counts, own_path=True, writes=True)
+
+
+def _no_cascade(task: Task) -> tuple[Step, ...]:
+    """Return the checks that no delete takes rows of other tables along."""
+    if task.soft is not None or task.spec.delete.cascade:
+        return ()
+    pointer = "/delete" if "/delete" in task.spec.marks else "/mode"
+    return tuple(
+        Check(
+            title=f"no delete cascades to {key.schema}.{key.table} ({key.name})",
+            sql=text(changes.check_cascade(task, key)),
+            failure="would-cascade",
+            message=f"rows of {key.schema}.{key.table} that would be deleted with those they refer to ({key.name})",
+            hint="say that this is meant: `delete: {cascade: true}`, or keep the rows: `delete: {soft: …}`",
+            location=task.spec.mark(pointer),
+        )
+        for key in task.table.referenced_by
+        if key.on_delete == "cascade"
+    )
+
+
+def one_stored_row(task: Task, only: Composed | None = None) -> tuple[Step, ...]:
+    """Return the check that each key matches one stored row at most; a unique index makes it unnecessary."""
+    if task.arbiter is not None:
+        return ()
+    return (
+        Check(
+            title="each key matches one stored row at most",
+            sql=text(changes.check_ambiguous_keys(task, only)),
+            failure="ambiguous-key",
+            message="keys that match more than one stored row",
+            hint="name the columns that identify a row in conflict_keys, or make a unique index over them",
+            location=task.spec.mark("/conflict_keys"),
+        ),
+    )
+
+
+def collecting(task: Task) -> tuple[Step, ...]:
+    """Return the step that makes room for `returning`, if the spec asks for it."""
+    if task.spec.returning is None:
+        return ()
+    return (keep("make room for the rows to return", returned.create_returned(task)),)
+
+
+def handed_out(task: Task) -> tuple[Step, ...]:
+    """Return the step that writes the file of `returning`, if the spec asks for it."""
+    if task.spec.returning is None:
+        return ()
+    statement = text(returned.returned_rows(task))
+    return (WriteFile(title="write the returned rows", sql=statement, returning=task.spec.returning),)
+
+
+def _locked(task: Task) -> tuple[Step, ...]:
+    lock = text(changes.lock_rows(task))
+    return (RunSql(title="lock the stored rows in key order", sql=lock, last_resort=True),)
+
+
+def created(task: Task) -> tuple[Step, ...]:
+    """Return the steps that make a target which is missing."""
+    if task.table.exists:
+        return ()
+    create = text(apply.create_target(task))
+    lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"table {task.table}")))
+    return (lock, RunSql(title=f"create {task.table}", sql=create, own_path=True))
+
+
+def opening(task: Task) -> tuple[RunSql, ...]:
+    """Return the lock that keeps other writers off the target until the commit, if the mode wants it."""
+    if not (task.locks and task.table.exists):
+        return ()
+    title = f"lock {task.table} in SHARE ROW EXCLUSIVE mode: nobody writes until the commit, reading goes on"
+    return (RunSql(title=title, sql=text(changes.lock_table(task.target)), writes=True),)
