@@ -299,6 +299,7 @@ def _plan_each(
     """Plan the jobs in order; what is wrong with specs or tables is gathered and raised at the end."""
     from syncengine.jobs import make_ready
     from syncengine.schedule import schedule
+    from syncengine.spec.load import without_repeats
 
     planned: list[Ready | Failed] = []
     ordered = schedule(tuple(jobs), targets, select)
@@ -311,5 +312,5 @@ def _plan_each(
             planned.append(Failed(spec=one.spec, error=error))
     unfit = [one.error for one in planned if isinstance(one, Failed) and one.error.exit_code == 3]
     if unfit:
-        raise SpecErrors([single for error in unfit for single in error.each()])
+        raise SpecErrors(without_repeats(single for error in unfit for single in error.each()))
     return planned, ordered.waits

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 # How long stopped specs get to undo what they did, and when they are told once more.
-PATIENCE = 1.5
+PATIENCE = 1.2
 _REMINDER = 0.4
 
 
@@ -64,12 +64,8 @@ def _blocked(
             return DependencyFailed(
                 error.message, detail=f"{way}; {error.detail}", hint=error.hint, location=location
             )
-        return DependencyFailed(
-            f"not run, for `{before.name}` failed",
-            detail=way,
-            hint=f"mend `{before.name}`",
-            location=location,
-        )
+        message = f"the spec `{before.name}` failed, and this one depends on it"
+        return DependencyFailed(message, detail=way, hint=f"mend `{before.name}`", location=location)
     return None
 
 

@@ -25,11 +25,13 @@ class Job:
     rows: object = None
 
 
-def approved(jobs: Iterable[Job], limits: Mapping[str, Limit]) -> tuple[Job, ...]:
-    """Return the jobs with these limits in place of their specs' own."""
-    return tuple(
-        replace(job, spec=replace(job.spec, limits=replace(job.spec.limits, **limits))) for job in jobs
-    )
+def approved(jobs: Iterable[Job], limits: Mapping[str, Limit], *, again: bool = False) -> tuple[Job, ...]:
+    """Return the jobs with these limits in place of their specs' own; `again`: publish a source once more."""
+
+    def one(spec: Spec) -> Spec:
+        return replace(spec, limits=replace(spec.limits, **limits), again=again)
+
+    return tuple(replace(job, spec=one(job.spec)) for job in jobs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

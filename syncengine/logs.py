@@ -92,6 +92,8 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)
         case ev.UnitCommitted():
             log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.PublishedBefore():
+            log.info("published before", unit=event.unit)
         case ev.UnitRehearsed():
             log.debug("rehearsed", unit=event.unit, seconds=round(event.seconds, 4))
         case ev.FileWritten():

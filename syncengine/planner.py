@@ -160,6 +160,9 @@ def _warnings(task: Task) -> Iterator[str]:
     if task.spec.mode in ("upsert", "ignore", "mirror"):
         for name in task.table.unfilled(task.columns):
             yield f"column {name} is NOT NULL without a default and not loaded: a new key will fail"
-    for item in task.assignments:
-        if item.expression is not None and item.expression.reads("target") and item.compared:
-            yield f"{item.column} is computed from the stored row: a second run computes it again"
+    summed = [item.column for item in task.assignments if item.accumulates]
+    if summed:
+        yield (
+            f"{', '.join(summed)} accumulate{'s' if len(summed) == 1 else ''}: a source with the same contents is"
+            " published once, then it is nothing to do (--again does it all the same)"
+        )

@@ -23,7 +23,7 @@ def select(specs: Sequence[Spec], wanted: Sequence[str], waits: Iterable[Wait] =
     waits = tuple(waits)
     chosen: set[int] = set()
     for pattern in wanted:
-        found = _matching(specs, pattern.removeprefix(WITH_NEEDS))
+        found = _matching(specs, pattern)
         chosen |= _with_needs(found, waits) if pattern.startswith(WITH_NEEDS) else found
     return tuple(sorted(chosen))
 
@@ -34,16 +34,17 @@ def asks_for_needs(wanted: Iterable[str]) -> bool:
 
 
 def _matching(specs: Sequence[Spec], pattern: str) -> set[int]:
-    tag = pattern.removeprefix(TAG) if pattern.startswith(TAG) else None
+    plain = pattern.removeprefix(WITH_NEEDS)
+    tag = plain.removeprefix(TAG) if plain.startswith(TAG) else None
     if tag is None:
-        found = {number for number, spec in enumerate(specs) if spec.name == pattern}
+        found = {number for number, spec in enumerate(specs) if spec.name == plain}
         known = {spec.name for spec in specs}
     else:
         found = {number for number, spec in enumerate(specs) if tag in spec.tags}
         known = {f"{TAG}{known}" for spec in specs for known in spec.tags}
     if found:
         return found
-    near = nearest(pattern, known)
+    near = nearest(plain, known)
     listed = f"known: {', '.join(sorted(known)[:20])}" if known else "no spec has a tag"
     raise OptionError(f"--select {pattern} selects nothing", hint=f"did you mean {near}?" if near else listed)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @options.approve
 @options.view
 @options.logs
+@click.option("--again", is_flag=True, help="Publish a source once more that was added up already.")
 @click.option(
     "--dry-run", is_flag=True, help="Count exactly what would change, and write nothing: plan --diff."
 )
@@ -31,6 +32,7 @@ def command(
     approve: dict[str, Limit],
     view: str,
     logging: options.Logging,
+    again: bool,
     dry_run: bool,
 ) -> int:
     """Make the targets of the specs hold what their sources say.
@@ -48,7 +50,7 @@ def command(
     shown = registry.view(view)
 
     def load() -> tuple[Job, ...]:
-        return approved(api.load(paths, env=env), approve)
+        return approved(api.load(paths, env=env), approve, again=again)
 
     if dry_run:
         return show_plans(load, shown, logging, connection=connection, select=select, diff=True)

@@ -32,6 +32,7 @@ from syncengine.model.plan import (
     Check,
     CheckLimits,
     CheckResult,
+    Claim,
     Classify,
     CopyIn,
     InsertRows,
@@ -53,6 +54,10 @@ _FAILURES: dict[str, type[SyncError]] = {
     "unresolved-lookup": UnresolvedLookup,
     "would-cascade": WouldCascade,
 }
+
+
+class NothingToDo(Exception):
+    """What is staged was published before; the unit is rolled back."""
 
 
 class Run:
@@ -125,6 +130,8 @@ class Run:
                 self._steps(unit, last_resort=level.name == "READ_COMMITTED")
                 if unit.publishes:
                     self._close_books(exact=unit.exact and isolation == unit.isolation)
+        except NothingToDo:
+            self.emit(ev.PublishedBefore(unit=unit.name))
         except psycopg.Error as error:
             raise wrap(error, doing="committing") from error
         self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
@@ -203,6 +210,8 @@ class Run:
                 return 0
             case Classify():
                 return self._classify(unit, step)
+            case Claim():
+                return self._claim(step)
             case WriteFile():
                 file = write(step, self.connection)
                 self._files.append(file)
@@ -256,6 +265,11 @@ class Run:
                 location=step.location,
             )
         return 0
+
+    def _claim(self, step: Claim) -> int:
+        if self.connection.execute(step.sql.encode()).fetchone() is None and not step.again:
+            raise NothingToDo
+        return 1
 
     def _check_limits(self, step: CheckLimits) -> int:
         row = self.connection.execute(step.sql.encode()).fetchone() if step.sql else None

@@ -11,7 +11,7 @@ import psycopg
 
 from syncengine.connect import wrap
 from syncengine.errors import SyncError
-from syncengine.execute.apply import Run
+from syncengine.execute.apply import NothingToDo, Run
 from syncengine.model import events as ev
 from syncengine.model.plan import CheckResult, Counter, RunSql, Sample, Step, Unit, WriteFile
 from syncengine.model.preview import Preview, SampleRow
@@ -50,9 +50,12 @@ class Rehearsal(Run):
     def _rehearse(self, unit: Unit) -> None:
         started = time.monotonic()
         self.connection.execute(self._settings())
-        self._steps(unit, last_resort=False)
+        try:
+            self._steps(unit, last_resort=False)
+        except NothingToDo:
+            self.emit(ev.PublishedBefore(unit=unit.name))
         if unit.publishes:
-            self._close_books(exact=True)
+            self._close_books(exact=not self.report.published_before)
         self.emit(ev.UnitRehearsed(unit=unit.name, seconds=time.monotonic() - started))
 
     def _step(self, unit: Unit, step: Step) -> int:

@@ -96,6 +96,13 @@ class UnitCommitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedBefore:
+    """The spec has published these contents already, so that nothing was done: docs/spec.md §11, rule 6."""
+
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitRehearsed:
     """All but the writing was done, and will be rolled back."""
 
@@ -131,6 +138,7 @@ Event = (
     | UnitRolledBack
     | UnitCommitted
     | UnitRehearsed
+    | PublishedBefore
     | FileWritten
     | SpecFailed
     | SpecFinished

@@ -195,6 +195,7 @@ class ServerFacts:
     """The server and what the role may do there.  `version` is server_version_num (180006).
 
     `engine_schema` tells that the role can put staging tables there (it exists and is writable, or can be made).
+    `ledger_exists`: the engine's tables are there already.
     `search_path` is the role's own, as `current_setting` gives it.
     """
 
@@ -207,5 +208,6 @@ class ServerFacts:
     in_recovery: bool = False
     engine_schema: bool = True
     engine_schema_exists: bool = False
+    ledger_exists: bool = False
     temporary: bool = True
     encoding: str = "UTF8"

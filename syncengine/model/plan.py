@@ -122,6 +122,18 @@ class Classify:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A statement that gives a row unless the staged contents were published before; then the unit has nothing to do.
+
+    `again`: it goes on all the same.
+    """
+
+    title: str
+    sql: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckLimits:
     """Stop where the classes break a limit; `sql` counts the target's rows, and is empty where no limit is a share."""
 
@@ -165,7 +177,9 @@ class WriteFile:
     returning: Returning
 
 
-Step = RunSql | CopyIn | InsertRows | Check | Classify | CheckLimits | CheckResult | Sample | WriteFile
+Step = (
+    RunSql | CopyIn | InsertRows | Check | Classify | Claim | CheckLimits | CheckResult | Sample | WriteFile
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +201,11 @@ class Unit:
     always: bool = False
     repeatable: bool = True
     exact: bool = False
+
+    @property
+    def of_run(self) -> tuple[Step, ...]:
+        """Return what a run carries out, in order; samples are for previews."""
+        return tuple(step for step in (*self.opening, *self.steps) if not isinstance(step, Sample))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +266,7 @@ class Plan:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(step for unit in self.units for step in (*unit.opening, *unit.steps))
+        return tuple(step for unit in self.units for step in unit.of_run)
 
     def explain(self, *, sql: bool = False) -> str:
         """Return what the plan does and why, for people."""

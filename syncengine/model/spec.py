@@ -243,7 +243,7 @@ class Spec:
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
-    `allow_functions` and `roots` come from the project file.
+    `allow_functions` and `roots` come from the project file; `again` from the call: publish a source once more.
     """
 
     name: str
@@ -277,6 +277,7 @@ class Spec:
     sensitive: tuple[str, ...] = ()
     returning: Returning | None = None
     execution: Execution = Execution()
+    again: bool = False
     depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"

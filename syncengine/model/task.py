@@ -58,7 +58,8 @@ class Key:
 class Assignment:
     """One column that an update sets; without an expression, to the incoming value.
 
-    `compared`: it decides whether a row changes (docs/spec.md §11, rule 2).
+    `compared`: it decides whether a row changes (docs/spec.md §11, rule 2).  `accumulates`: a second run with the same
+    source would count it twice (rule 6).
     """
 
     column: str
@@ -67,6 +68,7 @@ class Assignment:
     identity_equal: bool
     expression: Expression | None = None
     compared: bool = True
+    accumulates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,11 @@ class Task:
     def exact(self) -> bool:
         """Tell that no trigger can drop a row; partitions may have triggers of their own."""
         return self.table.relation == "table" and not any(t.timing == "BEFORE" for t in self.table.triggers)
+
+    @property
+    def accumulates(self) -> bool:
+        """Tell that the same source must not be published twice."""
+        return any(item.accumulates for item in self.assignments)
 
     @property
     def converts(self) -> bool:

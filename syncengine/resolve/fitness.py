@@ -118,6 +118,20 @@ def unplaced(task: Task, mode: Mode) -> list[SyncError]:
     return [TargetError(message, hint="sync its base table", location=task.spec.mark("/target"))]
 
 
+def unremembered(task: Task) -> list[SyncError]:
+    """Return the problem that it can't be kept in mind what was published, where that has to be."""
+    schema, role = task.spec.ledger_schema, task.server.role
+    if not task.accumulates or task.server.engine_schema:
+        return []
+    return [
+        MissingPrivilege(
+            f"{role} may make no tables in schema {schema}, where it is kept which sources were published",
+            hint=f"GRANT CREATE ON DATABASE {quote_if_needed(task.server.database)} TO {quote_if_needed(role)};",
+            location=task.spec.mark("/update_columns"),
+        )
+    ]
+
+
 def _set_by_mode(task: Task) -> list[str]:
     """Return the columns that the mode sets by itself."""
     versions, soft = task.versions, task.soft

@@ -27,6 +27,9 @@ from syncengine.resolve.lookup import did_you_mean, find
 from syncengine.resolve.rules import combine
 from syncengine.sql.names import literal
 
+# docs/spec.md §11, rule 6; the other rules give the same when they are applied twice.
+_ACCUMULATING = ("sum", "append")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Updates:
@@ -135,7 +138,8 @@ def _items(
                 combined = Assign(
                     column=item.column, expression=combine(item.rule, facts, names.spec.mark(pointer))
                 )
-                yield from _assignment(names, facts, combined, pointer, unstable)
+                for name, assignment in _assignment(names, facts, combined, pointer, unstable):
+                    yield name, replace(assignment, accumulates=item.rule in _ACCUMULATING)
         case Assign():
             facts = _target_column(names, item.column, pointer)
             if facts is not None:
@@ -211,6 +215,7 @@ def _assigned(
         identity_equal=facts.identity_equal,
         expression=value,
         compared=not is_stable(value, unstable) and not reads_stable,
+        accumulates=value.reads("target"),
     )
 
 

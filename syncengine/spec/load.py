@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def _whole(specs: list[Spec], problems: list[SyncError]) -> tuple[Spec, ...]:
     """Return the specs if nothing is wrong with them, or between them."""
     problems += repeated_names(specs)
     if problems:
-        raise SpecErrors([redact.redact_error(problem) for problem in _once(problems)])
+        raise SpecErrors([redact.redact_error(problem) for problem in without_repeats(problems)])
     return tuple(specs)
 
 
@@ -124,8 +124,8 @@ def repeated_names(specs: Sequence[Spec]) -> list[SyncError]:
     return problems
 
 
-def _once(problems: list[SyncError]) -> list[SyncError]:
-    """Leave out repeats: a default that is wrong is so for each spec that takes it over."""
+def without_repeats(problems: Iterable[SyncError]) -> list[SyncError]:
+    """Return the problems once each: what is wrong in the project file is so for each spec."""
     first: dict[tuple[Location | None, str], SyncError] = {}
     for problem in problems:
         first.setdefault((problem.location, problem.message), problem)

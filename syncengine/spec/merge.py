@@ -13,8 +13,8 @@ Place = TypeVar("Place")
 
 
 def subtree(document: Document, key: str) -> Document:
-    """Return the value of a key of the document's mapping as a document of its own."""
-    value = document.value[key] if isinstance(document.value, dict) else None
+    """Return the value of a key of the document's mapping, None where it lacks, as a document of its own."""
+    value = document.value.get(key) if isinstance(document.value, dict) else None
     root = child("", key)
 
     def moved(places: dict[str, Place]) -> dict[str, Place]:

@@ -13,8 +13,8 @@ from syncengine.sql.clauses import key
 from syncengine.sql.names import commas, ident
 
 MOST_ROWS = 5
-_MASK = "(masked)"
-_MASK_CHANGED = "(masked, changes)"
+_MASK = "***"
+_MASK_CHANGED = "***(changed)"
 
 Named = tuple[str, Composable]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Check, CopyIn, Counter, Part, RunSql, Step, Unit
+from syncengine.model.plan import Check, Claim, CopyIn, Counter, Part, RunSql, Step, Unit
 from syncengine.model.task import Joined, QualifiedName, Task
+from syncengine.sql import ledger as ledger_sql
 from syncengine.sql import staging
 
 
@@ -23,6 +24,28 @@ def room_for_staging(task: Task) -> tuple[Unit, ...]:
     lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"schema {schema}")))
     create = RunSql(title=f"create schema {schema}", sql=text(staging.create_engine_schema(schema)))
     return (Unit(name="prepare", steps=(lock, create)),)
+
+
+def ledger(task: Task) -> tuple[Unit, ...]:
+    """Return the unit that makes the ledger, if the task needs one and it is not there."""
+    if not task.accumulates or task.server.ledger_exists or task.rehearsed:
+        return ()
+    schema = task.spec.ledger_schema
+    lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"schema {schema}")))
+    room = RunSql(title=f"create schema {schema}", sql=text(staging.create_engine_schema(schema)))
+    create = RunSql(title=f"create {schema}.{ledger_sql.RUNS}", sql=text(ledger_sql.create_runs(schema)))
+    steps = (lock, create) if task.server.engine_schema_exists else (lock, room, create)
+    return (Unit(name="ledger", steps=steps),)
+
+
+def claimed(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
+    """Return the step that keeps a source from being published twice, where that would count it twice."""
+    if not task.accumulates or (task.rehearsed and not task.server.ledger_exists):
+        return ()
+    make = ledger_sql.is_new if task.rehearsed else ledger_sql.claim
+    # A table that is only made now can't hold what was published.
+    again = task.spec.again or not task.table.exists
+    return (Claim(title="claim the source: it is published once", sql=text(make(task, stage)), again=again),)
 
 
 def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:

@@ -45,7 +45,7 @@ class Rows:
         send = InsertRows(
             title="send the rows", sql=steps.text(head), schema=schema, table=table, columns=columns
         )
-        fill: list[Step] = [send]
+        fill: list[Step] = [send, *steps.claimed(task, STAGE)]
         if task.converts:
             fill += steps.converted(task, STAGE, LOAD)
         unit = Unit(
@@ -56,7 +56,7 @@ class Rows:
             publishes=True,
             exact=task.exact,
         )
-        return (unit,)
+        return (*steps.ledger(task), unit)
 
 
 def _obstacle(task: Task) -> str:

@@ -36,7 +36,7 @@ class Staged:
         stage, load = staging.relations(task)
         task = replace(task, relation=load)
         if staging.is_temporary(task):
-            return (_whole(task, mode, stage, load),)
+            return (*steps.ledger(task), _whole(task, mode, stage, load))
         tidy = tuple(
             RunSql(title=f"drop {'.'.join(relation)}", sql=steps.text(staging.drop(relation)))
             for relation in dict.fromkeys((stage, load))
@@ -46,6 +46,7 @@ class Staged:
         early, late = ((), typed) if task.lookups else (typed, ())
         return (
             *(() if task.staged_rows is not None else steps.room_for_staging(task)),
+            *steps.ledger(task),
             Unit(
                 name="stage",
                 steps=(*_filled(task, stage, load), *early),
@@ -53,7 +54,13 @@ class Staged:
             ),
             Unit(
                 name="publish",
-                steps=(*publish.created(task), *late, *steps.one_row_a_key(task), *mode.publish(task)),
+                steps=(
+                    *publish.created(task),
+                    *steps.claimed(task, stage),
+                    *late,
+                    *steps.one_row_a_key(task),
+                    *mode.publish(task),
+                ),
                 opening=publish.opening(task),
                 isolation="repeatable read",
                 publishes=True,
@@ -70,6 +77,7 @@ def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) ->
         steps=(
             *publish.created(task),
             *_filled(task, stage, load),
+            *steps.claimed(task, stage),
             *_typed(task, stage, load),
             *steps.one_row_a_key(task),
             *mode.publish(task),

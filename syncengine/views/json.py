@@ -58,6 +58,7 @@ def _report(report: Report) -> dict[str, object]:
         "seconds": round(report.seconds, 3),
         "resumed": report.resumed,
         "retries": report.retries,
+        "published_before": report.published_before,
         "files": list(report.files),
         "error": report.error.document() if report.error is not None else None,
     }

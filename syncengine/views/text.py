@@ -66,6 +66,8 @@ def _lines(report: Report) -> Iterator[str]:
     parts = ", ".join(f"{number:,} {name}" for number, name in classes)
     deleted = f"; {counts.deleted:,} deleted" if counts.deleted else ""
     yield f"  {counts.rows_read:,} rows read = {parts}{deleted}"
+    if report.published_before:
+        yield "  nothing to do: the same contents were published before (--again does it all the same)"
     for path in report.files:
         yield f"  returned rows are in {path}"
 

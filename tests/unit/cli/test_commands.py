@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -79,11 +80,19 @@ def test_version(call: Call):
         pytest.param(["run", "--frobnicate", "x.yaml"], "No such option", id="no-such-option"),
         pytest.param(["run", "--format", "yaml", "x.yaml"], "'json', 'text'", id="no-such-format"),
         pytest.param(["plan", "--log-level", "loud", "x.yaml"], "'debug'", id="no-such-level"),
-        pytest.param(["run"], "PATH", id="no-path"),
+        pytest.param(["run"], "no PATH is given, and there is no syncengine.yaml", id="no-path"),
+        pytest.param(
+            ["plan", "--env", "prod", "."], "there is no environment `prod`", id="no-such-environment"
+        ),
+        pytest.param(["run", "--jobs", "0", "."], "--jobs", id="no-jobs"),
         pytest.param(["db", "sotp"], "sotp", id="slip-of-a-command-of-db"),
     ],
 )
-def test_mistakes_of_the_caller_exit_with_3(call: Call, arguments: list[str], says: str):
+def test_mistakes_of_the_caller_exit_with_3(
+    call: Call, arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+
     done = call(*arguments)
 
     assert (done.returncode, done.stdout) == (3, "")
