@@ -17,6 +17,7 @@ from syncengine.spec.allowed import Check, functions
 from syncengine.spec.grammar import Place, Tree, deparse, excerpt, nodes, offsets, on_one_line, raw, tree_of
 
 _PREFIX = "SELECT 1 WHERE "
+_TYPE_HINT = "write a type as in SQL, such as numeric(12,2)"
 _TYPE_PREFIX = "SELECT CAST(NULL AS "
 _PLACES = frozenset(
     ["location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end", "stmt_location", "stmt_len"]
@@ -118,10 +119,10 @@ def parse_type(text: str, *, location: Location) -> str:
     if _without_target(tree) != _without_target(raw(f"{_TYPE_PREFIX}text)")) or not cast.HasField(
         "type_cast"
     ):
-        raise SpecError(f"`{text}` is not a type", location=location)
+        raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
     name = cast.type_cast.type_name
     if name.setof or name.pct_type or not cast.type_cast.arg.HasField("a_const"):
-        raise SpecError(f"`{text}` is not a type", location=location)
+        raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
     return deparse(tree, location).removeprefix("SELECT NULL::")
 
 

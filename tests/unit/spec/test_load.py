@@ -554,6 +554,7 @@ def test_what_is_not_available_yet_is_refused_and_never_ignored(text: str, place
     assert [str(problem.location) for problem in problems] == [f"s.yaml:{place}"]
     assert problems[0].message == f"`{what}` is not available yet"
     assert isinstance(problems[0], NotAvailable)
+    assert problems[0].hint
 
 
 @pytest.mark.parametrize(
