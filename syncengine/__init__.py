@@ -4,7 +4,7 @@ The names in `__all__` are public; nothing else is promised to callers.  Importi
 parsers are imported by the first call that needs them.
 """
 
-from syncengine.api import arun, load, plan, plan_all, run, run_all
+from syncengine.api import arun, plan, plan_all, run, run_all
 from syncengine.errors import (
     AmbiguousKey,
     BadRow,
@@ -34,6 +34,7 @@ from syncengine.errors import (
     UnresolvedLookup,
     WouldCascade,
 )
+from syncengine.loading import load
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
 

@@ -112,9 +112,11 @@ def prepare(
         looked_up=_looked_up(spec, connection),
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
-    _check_expressions(task, connection)
-    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     untyped = undeclared(task, declared)
+    if not untyped:
+        # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
+        _check_expressions(task, connection)
+    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     if untyped:
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))
