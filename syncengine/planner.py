@@ -125,8 +125,10 @@ def _checks(task: Task) -> Iterator[str]:
     if not task.table.exists:
         yield f"{task.table} does not exist and will be created"
     else:
-        yield f"{task.table} is a {task.table.kind_text} with {len(task.table.columns)} columns"
-    yield f"{len(task.loaded)} columns are loaded: {', '.join(task.columns)}"
+        columns = len(task.table.columns)
+        yield f"{task.table} is a {task.table.kind_text} with {columns} column{'s' * (columns != 1)}"
+    one = len(task.loaded) == 1
+    yield f"{len(task.loaded)} column{' is' if one else 's are'} loaded: {', '.join(task.columns)}"
     if task.locks and task.table.exists:
         yield (
             f"{task.table} is locked in SHARE ROW EXCLUSIVE mode while it is published: reading goes on, writing waits,"

@@ -19,7 +19,8 @@ from syncengine.resolve.columns import undeclared
 from syncengine.resolve.joins import taken_columns
 from syncengine.resolve.operators import extension_types, qualify
 from syncengine.spec.expressions import of_catalog, parse, with_operators
-from syncengine.sql import probes
+from syncengine.spec.grammar import redirected
+from syncengine.sql import outcome, probes
 
 if TYPE_CHECKING:
     import psycopg
@@ -51,9 +52,14 @@ class Prepared:
         return replace(self, task=task, plan=replace(self.plan, units=fresh.units))
 
     def rehearsal(self) -> Plan:
-        """Return the plan by which the run is rehearsed."""
+        """Return the plan by which the run is rehearsed; its checks look at what the target would hold."""
         mode, strategies = registry.mode(self.spec.mode), registry.strategies()
-        return planner.rehearsal(self.task, mode, strategies, connection=self.plan.connection)
+        checks = tuple(
+            replace(check, sql=redirected(check.sql, self.task.target, outcome.OUTCOME))
+            for check in self.task.spec.checks
+        )
+        task = replace(self.task, spec=replace(self.task.spec, checks=checks))
+        return planner.rehearsal(task, mode, strategies, connection=self.plan.connection)
 
 
 def open_source(spec: Spec) -> Source:
@@ -110,9 +116,11 @@ def prepare(
         looked_up=looked_up,
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
-    _check_expressions(task, connection)
-    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     untyped = undeclared(task, declared)
+    if not untyped:
+        # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
+        _check_expressions(task, connection)
+    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     if untyped:
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))
