@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from syncengine.errors import NoStrategyFits
+from syncengine.model.masking import masked_names
 from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
@@ -67,6 +68,7 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         retries=task.spec.execution.retries,
         rows=task.source.rows,
         bytes=task.source.bytes,
+        sensitive=masked_names(task),
     )
 
 

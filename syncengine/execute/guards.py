@@ -93,7 +93,7 @@ def _given(check: CheckSpec, place: Location, connection: psycopg.Connection[Tup
     value = rows[0][0]
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "true", False: "false"}[value]
-    return f"{value!r}, which is no boolean"
+    return f"a value of another type than boolean ({type(value).__name__})"
 
 
 def check_error(found: tuple[tuple[CheckSpec, str, Location], ...]) -> CheckFailed:
