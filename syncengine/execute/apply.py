@@ -25,7 +25,7 @@ from syncengine.errors import (
 )
 from syncengine.execute import retry, transfer
 from syncengine.execute.blame import run_parted
-from syncengine.execute.guards import broken, check_error, failing, limit_error
+from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
 from syncengine.execute.masking import mask_sample, masking
 from syncengine.execute.places import places
 from syncengine.execute.returning import PendingFile, write
@@ -308,12 +308,16 @@ class Run:
         return len(found)
 
     def _check_result(self, step: CheckResult) -> int:
-        self._use_path(True)
-        found = failing(step, self.connection)
-        self._use_path(False)
+        found = self._failing(step)
         if found:
             self._block(check_error(found))
         return len(found)
+
+    def _failing(self, step: CheckResult) -> tuple[FailedCheck, ...]:
+        self._use_path(True)
+        found = failing(step, self.connection)
+        self._use_path(False)
+        return found
 
     def _block(self, error: SyncError) -> None:
         raise error

@@ -138,6 +138,7 @@ class Task:
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
     `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
     gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
+    `lacking` says which rights the role has not that a run needs, where it is only to be previewed.
     """
 
     spec: Spec
@@ -161,6 +162,7 @@ class Task:
     rehearsed: bool = False
     staged_rows: int | None = None
     infers: bool = False
+    lacking: tuple[str, ...] = ()
 
     @property
     def target(self) -> QualifiedName:

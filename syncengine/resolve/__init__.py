@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from syncengine.errors import Location, SpecErrors, SyncError
@@ -11,7 +12,7 @@ from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Mode
 from syncengine.resolve.columns import map_columns, undeclared
-from syncengine.resolve.fitness import misfits, missing_rights, unplaced, unremembered
+from syncengine.resolve.fitness import READING, WRITING, misfits, missing_rights, unplaced, unremembered
 from syncengine.resolve.keys import find_keys
 from syncengine.resolve.stored import Stored
 from syncengine.resolve.updates import find_assignments, frozen_columns, spell_names
@@ -85,10 +86,12 @@ def resolve(
         staged_rows=staged_rows,
         infers=infers,
     )
-    problems += [*unplaced(task, mode), *missing_rights(task, mode), *unremembered(task)]
+    writing = [*missing_rights(task, mode, WRITING), *unremembered(task)]
+    problems += [*unplaced(task, mode), *missing_rights(task, mode, READING)]
+    problems += [] if spec.previewed else writing
     if problems:
         raise SpecErrors(in_order(problems))
-    return task
+    return replace(task, lacking=tuple(f"{error.message}: {error.hint}" for error in writing))
 
 
 def in_order(problems: list[SyncError]) -> list[SyncError]:
