@@ -19,7 +19,8 @@ SAMPLE = "20"
 # docs/spec.md §2, `session`; the last two are for speed alone.
 DEFAULT_SESSION = (
     ("TimeZone", "UTC"),
-    ("DateStyle", "ISO"),
+    # ISO alone would leave the order of day and month to the database.
+    ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
     ("work_mem", WORK_MEM),
     ("default_statistics_target", SAMPLE),
