@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 from syncengine.connect import wrap
 from syncengine.errors import Location, SyncError
 from syncengine.model.plan import Part, RunSql
+from syncengine.sql.names import AS_READ
 
 _HINTS = {
     "22P04": "check delimiter, quote and the number of fields in this record",
@@ -36,7 +37,7 @@ def blame(
         r'^COPY .+?, column (.+?): (?:"|null input)', error.diag.context or "", re.MULTILINE | re.DOTALL
     )
     if column:
-        wrapped.message = f"column {column[1]}: {wrapped.message}"
+        wrapped.message = f"column {column[1].removesuffix(AS_READ)}: {wrapped.message}"
     return wrapped
 
 

@@ -16,7 +16,8 @@ from syncengine.connect import wrap
 from syncengine.errors import BadRow, BooksDoNotClose, SourceError, SyncError
 from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
-from syncengine.execute.values import kind_of, to_text
+from syncengine.execute.values import NoText, kind_of, to_text
+from syncengine.execute.watching import loss_of, rules, watch
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn, InsertRows, StagedColumn
@@ -80,7 +81,7 @@ def _copy_parts(
         with connection.cursor() as cursor:
             try:
                 with cursor.copy(statement) as stream:
-                    for block in part.blocks():
+                    for block in part.blocks(watch(part, step)):
                         stream.write(block)
                         ticker.tell(None, size + part.bytes_read)
             except psycopg.Error as error:
@@ -144,8 +145,9 @@ def _texts(
     places = {name: place for place, name in enumerate(stream.fields)}
     # A source without a row may have no fields either; then the places are never used.
     picks: list[tuple[int, Callable[[object], str | None]]] = [
-        (places.get(column.field, -1), to_text(column.kind)) for column in columns
+        (places.get(column.field, -1), to_text(column.kind, column.reads)) for column in columns
     ]
+    looks = [(place, column.field, rule) for place, column in enumerate(columns) for rule in rules(column)]
     for number, row in enumerate(stream, start=1):
         if kinds is not None:
             for (place, _), noted in zip(picks, kinds.values(), strict=True):
@@ -154,9 +156,19 @@ def _texts(
         try:
             texts = [convert(row[place]) for place, convert in picks]
         except Exception as error:  # whatever the str() of a class not ours may raise
-            message = f"a value has no text: {type(error).__name__}"
-            raise SourceError(message, detail=str(error), location=place_of(stream.locate(number))) from error
+            raise _no_text(error, stream.locate(number)) from error
+        for place, field, rule in looks:
+            if (loss := loss_of(texts[place], field, rule)) is not None:
+                loss.location = place_of(stream.locate(number))
+                raise loss
         yield texts
+
+
+def _no_text(error: Exception, where: str) -> SyncError:
+    if isinstance(error, NoText):
+        return BadRow(str(error), location=place_of(where))
+    message = f"a value has no text: {type(error).__name__}"
+    return SourceError(message, detail=str(error), location=place_of(where))
 
 
 def insert(step: InsertRows, connection: psycopg.Connection[object], source: Source) -> Sent:
@@ -187,7 +199,7 @@ def _insert(
     try:
         with connection.transaction():
             _send(step, connection, rows)
-    except (psycopg.DataError, UnicodeEncodeError) as error:
+    except (psycopg.DataError, psycopg.IntegrityError, UnicodeEncodeError) as error:
         statement = staging.copy_in(
             (step.schema, step.table), [column.column for column in step.columns], None
         )

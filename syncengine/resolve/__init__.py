@@ -68,6 +68,7 @@ def resolve(
         run=run,
         stage=columns.stage,
         loaded=columns.loaded,
+        roundings=columns.roundings,
         keys=keys.keys,
         arbiter=keys.arbiter,
         assignments=(*updates.assignments, *(resets if keys.keys else ())),

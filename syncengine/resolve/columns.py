@@ -9,8 +9,8 @@ from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, SourceFacts, TableFacts
 from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Spec
-from syncengine.model.task import Loaded, Staged, Task
-from syncengine.resolve.loading import TEXT, Mapped, loaded_column, stage
+from syncengine.model.task import Loaded, Rounding, Staged, Task
+from syncengine.resolve.loading import TEXT, Mapped, loaded_column, roundings, stage
 from syncengine.resolve.lookup import did_you_mean, find, in_sql, nearest, shortened
 from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS
 
@@ -25,6 +25,7 @@ class Columns:
     table: TableFacts
     stage: tuple[Staged, ...] = ()
     loaded: tuple[Loaded, ...] = ()
+    roundings: tuple[Rounding, ...] = ()
     problems: tuple[SyncError, ...] = ()
 
 
@@ -74,7 +75,7 @@ def map_columns(
         table = replace(table, columns=tuple(item.facts for item in mapped))
     stages, names, plain = stage(source, mapped, staged)
     loaded = tuple(loaded_column(item, names, plain, unstable) for item in mapped)
-    return Columns(table=table, stage=stages, loaded=loaded)
+    return Columns(table=table, stage=stages, loaded=loaded, roundings=roundings(mapped, names))
 
 
 def _in_source_order(work: _Mapping) -> tuple[Mapped, ...]:

@@ -42,6 +42,9 @@ def _obstacle(task: Task) -> str:
         return "COPY returns no rows"
     if task.converts:
         return "columns are computed by expressions or read as another type"
+    if task.roundings:
+        rounding = task.roundings[0]
+        return f"whether {rounding.type} would round a value of {rounding.column} is seen in staging"
     if {staged.column.column for staged in task.stage} != set(task.columns):
         return "some fields are ignored"
     if task.table.relation not in ("table", "partitioned"):

@@ -70,6 +70,7 @@ def _stage(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step,
             RunSql(title="create the typed staging table", sql=steps.text(staging.create_load(task, load)))
         )
         result.append(steps.converted(task, stage, load))
+    result += steps.not_rounded(task, stage)
     keys = [part.column for part in task.keys if part.column is not None]
     result.append(RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys))))
     return tuple(result)
