@@ -61,7 +61,9 @@ def _read_as_another_type(task: Task, item: ColumnSpec, facts: ColumnFacts) -> I
     reads = next(
         (staged.column.reads for staged in task.stage if staged.column.field.casefold() == field), ()
     )
-    checked = any(rounding.column == facts.name and rounding.type == facts.type for rounding in task.roundings)
+    checked = any(
+        rounding.column == facts.name and rounding.type == facts.type for rounding in task.roundings
+    )
     for name in reads:
         base = re.sub(r"\(.*?\)", "", name)
         whole = facts.base_type in _TEXTS or facts.base_type in {base, *_WHOLE.get(base, ())}

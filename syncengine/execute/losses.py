@@ -39,7 +39,7 @@ def rule_for(input_type: str) -> Rule | None:
     found = _RULES.get(name)
     if found is None or name == input_type or not (input_type.endswith("[]") or plain in _RANGES):
         return found
-    return Rule(fault=_of_parts(found.fault), suspects=found.suspects)
+    return Rule(fault=of_parts(found.fault), suspects=found.suspects)
 
 
 _RANGES = {
@@ -52,7 +52,7 @@ _RANGES = {
 }
 
 
-def _of_parts(fault: Fault) -> Fault:
+def of_parts(fault: Fault) -> Fault:
     """Return the fault of the parts of an array or a range."""
     return lambda text: next(
         (found for part in re.split(r'[][(){},"]+', text) if (found := fault(part))), None
@@ -73,11 +73,12 @@ _WORDS = frozenset(
 _WORD = re.compile(r"[a-z]+(?:/[a-z_/]+)?")
 _USUAL = re.compile(r"\d{4,}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)?")
 _USUAL_DATE = re.compile(r"\d{4,}-\d\d-\d\d")
+# A plus is always that of a zone; a minus may stand in a date, so it counts behind a time, or a blank.
 _OFFSET = re.compile(
-    r"\+\d[\d:]*|(?<=\s)-\d[\d:]*|(?:(?<=:\d\d)|(?<=\d[ap]m)|(?<=t\d{4})|(?<=t\d{6})|(?<=\.\d))-\d[\d:]*"
+    r"\+\d[\d:]*|(?:(?::\d\d|t\d{6}|t\d{4}|\b\d{6})(?:\.\d*)?(?: *[ap]m)?|\d(?= )) *-\d[\d:]*(?![\d:-])"
 )
 _CLOCK = re.compile(r"(\d\d?):(\d\d(?::[\d.]+)?)\s*([ap]m)?|t(\d\d)(\d\d[\d.]*)()")
-_DAY = re.compile(r"\d+[-/.]\d+[-/.]\d|\d{8}(?=[ t])|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)")
+_DAY = re.compile(r"\d+([-/.])\d+\1\d|\d{8}(?=[ t])|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)")
 _FINE = re.compile(r"\.\d{6}\d*[1-9]")
 _UTC = re.compile(r"z|utc|gmt|[+-]00?(?::?00)?")
 
@@ -89,11 +90,16 @@ def _zone(text: str) -> str | None:
         return None
     word = next((word for word in _WORD.findall(low) if word not in _WORDS), None)
     offset = None if word else _OFFSET.search(low)
-    return word or (offset.group() if offset else None)
+    return word or (re.sub(r"^.*(?=[+-])", "", offset.group()) if offset else None)
 
 
 def _fine(text: str) -> str | None:
     return "what is finer than a microsecond would be rounded" if _FINE.search(text) else None
+
+
+def _interval(text: str) -> str | None:
+    fine = re.search(r"\.\d{6}\d*[1-9]\d*\s*(?:s|$)", text.lower())
+    return _fine(text) if fine else None
 
 
 def _timestamp(text: str) -> str | None:
@@ -160,7 +166,7 @@ _ZONE_BYTES = (
     rb":\d\d(?:\.\d*)? *[-A-Za-z]",
     rb"T\d{4,6}(?:\.\d*)? *[-A-Za-z]",
     rb"\+\d",
-    rb" -\d",
+    rb" (?:\d{6}(?:\.\d*)?)? *-\d",
     rb"-\d\d *[A-Za-z]",
 )
 _RULES = {
@@ -169,7 +175,7 @@ _RULES = {
     "date": Rule(fault=_date, suspects=(rb":\d\d", rb"T\d{4}", *_ZONE_BYTES)),
     "time without time zone": Rule(fault=_time),
     "time with time zone": Rule(fault=_time_with_zone),
-    "interval": Rule(fault=_fine, suspects=(rb"\.\d{6}\d*[1-9]",)),
+    "interval": Rule(fault=_interval, suspects=(rb"\.\d{6}\d*[1-9]",)),
     "name": Rule(fault=_name),
     '"char"': Rule(fault=_char),
     "oid": Rule(fault=_unsigned),

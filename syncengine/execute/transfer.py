@@ -85,7 +85,7 @@ def _copy_parts(
                         stream.write(block)
                         ticker.tell(None, size + part.bytes_read)
             except psycopg.Error as error:
-                raise blame(error, part.locate, f"COPY {part.label}") from error
+                raise blame(error, part.locate, f"COPY {part.label}", columns=step.columns) from error
             taken += cursor.rowcount
         rows += part.records
         size += part.bytes_read
@@ -101,13 +101,13 @@ def _copy_rows(step: CopyIn, connection: psycopg.Connection[object], stream: Row
 
     def counted() -> Iterator[list[str | None]]:
         nonlocal rows
-        for row in _texts(stream, step.columns, kinds):
+        for row in _texts(stream, step.columns, kinds, unstaged=step.counts is not None):
             yield row
             rows += 1
             if rows % 1000 == 0:
                 ticker.tell(rows, stream.bytes_read)
 
-    taken = _copy_texts(statement, connection, counted(), stream.locate)
+    taken = _copy_texts(statement, connection, counted(), stream.locate, step.columns)
     observed = None if kinds is None else {name: frozenset(kind) for name, kind in kinds.items()}
     return Sent(rows=rows, taken=taken, bytes=stream.bytes_read, kinds=observed)
 
@@ -117,6 +117,7 @@ def _copy_texts(
     connection: psycopg.Connection[object],
     rows: Iterable[Sequence[str | None]],
     locate: Callable[[int], str],
+    columns: Sequence[StagedColumn],
 ) -> int:
     """COPY rows and return how many the server took; an error names the place of its row."""
     number = 0
@@ -128,7 +129,7 @@ def _copy_texts(
                     stream.write_row(row)
         except psycopg.Error as error:
             unsent = number if isinstance(error, psycopg.DataError) and error.sqlstate is None else None
-            raise blame(error, locate, "COPY", row=unsent) from error
+            raise blame(error, locate, "COPY", row=unsent, columns=columns) from error
         except UnicodeEncodeError as error:
             raise _not_text(locate(number)) from error
         return cursor.rowcount
@@ -139,7 +140,11 @@ def _not_text(where: str) -> SyncError:
 
 
 def _texts(
-    stream: RowStream, columns: Sequence[StagedColumn], kinds: dict[str, set[str]] | None = None
+    stream: RowStream,
+    columns: Sequence[StagedColumn],
+    kinds: dict[str, set[str]] | None = None,
+    *,
+    unstaged: bool = False,
 ) -> Iterator[list[str | None]]:
     """Yield the staged columns of each row as text; note the kinds of their values if asked to."""
     places = {name: place for place, name in enumerate(stream.fields)}
@@ -147,7 +152,11 @@ def _texts(
     picks: list[tuple[int, Callable[[object], str | None]]] = [
         (places.get(column.field, -1), to_text(column.kind, column.reads)) for column in columns
     ]
-    looks = [(place, column.field, rule) for place, column in enumerate(columns) for rule in rules(column)]
+    looks = [
+        (place, column.field, rule)
+        for place, column in enumerate(columns)
+        for rule in rules(column, unstaged=unstaged)
+    ]
     for number, row in enumerate(stream, start=1):
         if kinds is not None:
             for (place, _), noted in zip(picks, kinds.values(), strict=True):
@@ -203,7 +212,7 @@ def _insert(
         statement = staging.copy_in(
             (step.schema, step.table), [column.column for column in step.columns], None
         )
-        _copy_texts(statement, connection, rows, locate)
+        _copy_texts(statement, connection, rows, locate, step.columns)
         if isinstance(error, psycopg.Error):
             raise wrap(error, doing="INSERT") from error
         raise

@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterable, Sequence
 
 from syncengine.errors import BadRow, Location
+from syncengine.execute.digits import digits_rule
 from syncengine.execute.losses import Rule, rule_for
 from syncengine.model.facts import CsvFormat
 from syncengine.model.plan import CopyIn, StagedColumn
 from syncengine.protocols import CsvPart, Watch
 
 
-def rules(column: StagedColumn) -> list[Rule]:
-    """Return what to look at in the texts of a field."""
-    return [found for name in column.reads if (found := rule_for(name)) is not None]
+def rules(column: StagedColumn, *, unstaged: bool) -> list[Rule]:
+    """Return what to look at in the texts of a field; `unstaged` ones are not checked for rounding by the server."""
+    found = [rule_for(name) for name in column.reads]
+    found += [digits_rule(name) for name in column.reads if unstaged]
+    return [rule for rule in found if rule is not None]
 
 
 def loss_of(text: str | None, field: str, rule: Rule) -> BadRow | None:
@@ -30,7 +33,9 @@ def watch(part: CsvPart, step: CopyIn) -> Watch | None:
     """Return what to look out for in a file that is copied as it is."""
     columns = {column.field: column for column in step.columns}
     looks = [
-        (place, field, rule) for place, field in enumerate(part.fields) for rule in rules(columns[field])
+        (place, field, rule)
+        for place, field in enumerate(part.fields)
+        for rule in rules(columns[field], unstaged=step.counts is not None)
     ]
     if not looks or step.csv is None:
         return None
