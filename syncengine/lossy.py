@@ -16,11 +16,12 @@ _BY_THEMSELVES = {
     "money": "amounts are rounded to the digits that the server's lc_monetary has",
 }
 _TEXTS = frozenset({"text", "character varying", "bpchar", "json", "jsonb"})
-# What each type goes into whole.
+_INTEGERS = frozenset({"smallint", "integer", "bigint", "numeric"})
+# What each type goes into whole, or not at all.
 _WHOLE = {
-    "smallint": {"integer", "bigint", "numeric", "real", "double precision"},
-    "integer": {"bigint", "numeric", "double precision"},
-    "bigint": {"numeric"},
+    "smallint": _INTEGERS | {"real", "double precision"},
+    "integer": _INTEGERS | {"double precision"},
+    "bigint": _INTEGERS,
     "real": {"double precision"},
     "date": {"timestamp without time zone", "timestamp with time zone"},
     "timestamp without time zone": {"timestamp with time zone"},

@@ -51,9 +51,16 @@ def _find(source: Source, wanted: set[tuple[str, object]]) -> Iterator[str]:
                 yield stream.locate(number)
 
 
+_MOMENT = re.compile(r"(\d+-\d\d-\d\d)[ T](\d\d:\d\d)(?::(\d\d))?(?:\.(\d+))?")
+
+
 def _form(text: str | None) -> object:
-    """Return a text so that other spellings of a number, or of a time, are the same."""
+    """Return a text so that other spellings of a number, or of a time in the session's zone, are the same."""
     try:
         return None if text is None else Decimal(text)
     except ArithmeticError:
-        return re.sub(r"(?<=\d)T(?=\d)", " ", text or "")
+        moment = _MOMENT.match(text or "")
+    if moment is None:
+        return text
+    day, minute, second, fraction = moment.groups()
+    return day, minute, second or "00", (fraction or "").rstrip("0")

@@ -48,13 +48,14 @@ def watch(part: CsvPart, step: CopyIn) -> Watch | None:
                 raise loss
 
     return Watch(
-        suspects=_suspects((rule for *_, rule in looks), step.csv),
+        suspects=suspects((rule for *_, rule in looks), step.csv),
         faults=tuple((place, rule.fault) for place, _, rule in looks),
         refuse=refuse,
     )
 
 
-def _suspects(rules: Iterable[Rule], form: CsvFormat) -> tuple[re.Pattern[bytes], ...] | None:
+def suspects(rules: Iterable[Rule], form: CsvFormat) -> tuple[re.Pattern[bytes], ...] | None:
+    """Return the rules' patterns with the marks of a dialect filled in."""
     quote, delimiter = re.escape(form.quote).encode(), re.escape(form.delimiter).encode()
     found: dict[bytes, None] = {}
     for rule in rules:

@@ -55,8 +55,10 @@ def _look(records: bytes, form: CsvFormat, label: str, line: int, watch: Watch) 
     if not _is_faulty(records, form, watch):
         return
     for start, record in _framing.records((records,), form, label, line):
-        text = record.decode(errors="replace")
-        watch.refuse(_framing.fields(text, form, form.null), Location(label, start))
+        fields = _framing.fields(record.decode(errors="replace"), form, form.null)
+        values = ((fault, fields[place]) for place, fault in watch.faults if place < len(fields))
+        if any(value is not None and fault(value) for fault, value in values):
+            watch.refuse(fields, Location(label, start))
 
 
 def _is_faulty(records: bytes, form: CsvFormat, watch: Watch) -> bool:
