@@ -13,6 +13,9 @@ _SEVEN_DIGITS = "numbers of more than 6 digits may be rounded"
 _BY_THEMSELVES = {
     "real": _SEVEN_DIGITS,
     "real[]": _SEVEN_DIGITS,
+    # pgvector's
+    "vector": _SEVEN_DIGITS,
+    "halfvec": "numbers of more than 3 digits may be rounded",
     "money": "amounts are rounded to the digits that the server's lc_monetary has",
 }
 _TEXTS = frozenset({"text", "character varying", "bpchar", "json", "jsonb"})
@@ -48,8 +51,8 @@ def _sentences(task: Task) -> Iterator[str]:
             if facts.rounds:
                 yield f"column {facts.name} is computed: what {facts.type} can't hold is rounded"
             continue
-        if facts.base_type in _BY_THEMSELVES:
-            yield f"column {facts.name} is {facts.type}: {_BY_THEMSELVES[facts.base_type]}"
+        if (change := _BY_THEMSELVES.get(facts.base_type.rpartition(".")[2])) is not None:
+            yield f"column {facts.name} is {facts.type}: {change}"
         if facts.rounds_inside:
             yield f"column {facts.name} is {facts.type}: what its parts can't hold is rounded"
         if item is not None and item.type is not None:

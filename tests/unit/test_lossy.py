@@ -25,7 +25,12 @@ def test_nothing_is_said_of_what_is_checked_or_whole(column: str):
 
 @pytest.mark.parametrize(
     ("column", "words"),
-    [("real", "more than 6 digits"), ("real[]", "more than 6 digits"), ("money", "lc_monetary")],
+    [
+        ("real", "more than 6 digits"),
+        ("real[]", "more than 6 digits"),
+        ("money", "lc_monetary"),
+        ("ext.vector", "6 digits"),
+    ],
 )
 def test_types_that_round_by_themselves_are_named(column: str, words: str):
     (sentence,) = said(column)
