@@ -157,6 +157,10 @@ def _warnings(task: Task) -> Iterator[str]:
             yield f"deleting a row changes rows of {other} that refer to it ({key.name}: {key.on_delete})"
         elif key.on_delete == "cascade" and task.spec.delete.cascade:
             yield f"deleting a row deletes rows of {key.schema}.{key.table} that refer to it ({key.name})"
+    if task.spec.execution.chunk_rows is not None:
+        yield "execution.chunk_rows has no effect: with `transaction: all` everything is one chunk"
+    if (task.spec.execution.workers or 1) > 1:
+        yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
     if task.spec.before or task.spec.after:
         yield "the statements under before and after are not part of a preview: what they change is not counted"
     if task.spec.mode in ("upsert", "ignore", "mirror"):

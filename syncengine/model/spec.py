@@ -230,9 +230,14 @@ class Returning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How to carry the spec out; durations are PostgreSQL's own words, such as `5s`."""
+    """How to carry the spec out; durations are PostgreSQL's own words, such as `5s`.
+
+    `chunk_rows`, `workers` None: as the planner finds best.
+    """
 
     method: str = "auto"
+    chunk_rows: int | None = None
+    workers: int | None = None
     lock_timeout: str = "10s"
     statement_timeout: str | None = None
     retries: int = 5
