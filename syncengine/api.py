@@ -276,9 +276,12 @@ def run_all(
     before anything is written if any spec can't be carried out as it stands; what fails later is in its report.
     """
     from syncengine.crew import carry_out_all
+    from syncengine.together import carry_out_together
 
     with _targets(connection, announce) as targets:
         planned, waits = _plan_each(specs, targets, select, run_id=run_id or new_run_id())
+        if any(one.group for one in planned if not isinstance(one, Failed)):
+            return carry_out_together(planned, emit)
         return carry_out_all(planned, waits, emit, jobs)
 
 

@@ -21,6 +21,7 @@ SyncError
 │   ├── LimitExceeded    a limit such as `max_deletes` or `min_rows`
 │   ├── CheckFailed      a query under `checks` was false or NULL
 │   └── WouldCascade     deleting would take rows of other tables along
+├── GroupRolledBack      a spec that is published together with this one failed
 ├── DatabaseError        anything else that the server answered
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
 ├── DependencyFailed     a spec was not run, as one that it depends on failed
@@ -207,6 +208,28 @@ class CheckFailed(Blocked):
 
 class WouldCascade(Blocked):
     code = "would-cascade"
+
+
+class GroupRolledBack(SyncError):
+    """Nothing was published, for another spec of the group failed; it leaves with that one's exit code."""
+
+    code = "group-rolled-back"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        location: Location | None = None,
+        exit_code: int = 1,
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint, location=location)
+        self._exit_code = exit_code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # that of another error, known only when it happened
+        return self._exit_code
 
 
 class DatabaseError(SyncError):

@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A planned spec, the URL of its database, and the connection that it was planned on."""
+    """A planned spec, the URL of its database, and the connection that it was planned on.
+
+    `group`: it is published in one transaction with the other specs of the call.
+    """
 
     prepared: Prepared
     url: str
     connection: psycopg.Connection[TupleRow]
+    group: bool = False
 
     @property
     def spec(self) -> Spec:
@@ -63,7 +67,10 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
         raise
     target = targets.connect(spec, job.project)
     prepared = prepare(spec, source, target.connection, target=target.name, run=run or SHOWN_RUN, facts=facts)
-    return Ready(prepared=prepared, url=target.url, connection=target.connection)
+    if job.project.group:
+        note = "published in one transaction with the other specs of the call (syncengine.yaml: transaction: group)"
+        prepared = replace(prepared, plan=replace(prepared.plan, reasons=(*prepared.plan.reasons, note)))
+    return Ready(prepared=prepared, url=target.url, connection=target.connection, group=job.project.group)
 
 
 def carry_out(one: Ready, emit: ev.Emit) -> Report:
@@ -71,6 +78,18 @@ def carry_out(one: Ready, emit: ev.Emit) -> Report:
     plan = one.prepared.plan
     run = Run(plan, one.connection, one.prepared.source, emit)
     started = monotonic()
+    start(run)
+    try:
+        run.follow(inferred(one.prepared, one.connection, run).plan)
+    except SyncError as error:
+        run.emit(ev.SpecFailed(error=error))
+    run.emit(ev.SpecFinished(seconds=monotonic() - started))
+    return run.report
+
+
+def start(run: Run) -> None:
+    """Tell that a spec starts."""
+    plan = run.plan
     run.emit(
         ev.SpecStarted(
             name=plan.name,
@@ -82,12 +101,6 @@ def carry_out(one: Ready, emit: ev.Emit) -> Report:
             bytes=plan.bytes,
         )
     )
-    try:
-        run.follow(_inferred(one.prepared, one.connection, run).plan)
-    except SyncError as error:
-        run.emit(ev.SpecFailed(error=error))
-    run.emit(ev.SpecFinished(seconds=monotonic() - started))
-    return run.report
 
 
 def not_started(one: Failed, emit: ev.Emit) -> Report:
@@ -108,9 +121,10 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     # Two rehearsals at a time must not wait for each other's tables.
     own = shown.named(secrets.token_hex(6))
     run = Rehearsal(own.plan, one.connection, own.source, emit)
+    run.emit(ev.SpecTurn(name=one.spec.name))
     try:
         with run.rolled_back():
-            known = _inferred(own, one.connection, run)
+            known = inferred(own, one.connection, run)
             run.follow(known.rehearsal())
     except SyncError as error:
         return Failed(spec=one.spec, error=error)
@@ -119,7 +133,7 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     return replace(one, prepared=replace(shown, plan=plan))
 
 
-def _inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run) -> Prepared:
+def inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run) -> Prepared:
     """Return a spec prepared with all types known: the unknown are inferred from the whole source, staged as text."""
     if not first.untyped:
         return first

@@ -57,7 +57,7 @@ def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps
     here = threading.local()
 
     def emit(event: ev.Event) -> None:
-        if isinstance(event, ev.SpecStarted):
+        if isinstance(event, ev.SpecStarted | ev.SpecTurn):
             here.spec = event.name
         _write(logger.bind(run_id=run_id, spec=getattr(here, "spec", "")), event, steps)
 
@@ -68,6 +68,8 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
     match event:
         case ev.SpecStarted():
             log.info("spec started", mode=event.mode, strategy=event.strategy, target=event.target)
+        case ev.SpecTurn():
+            pass
         case ev.UnitStarted():
             log.debug("unit started", unit=event.unit, attempt=event.attempt)
         case ev.StepStarted():

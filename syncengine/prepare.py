@@ -18,7 +18,8 @@ from syncengine.resolve import in_order, resolve
 from syncengine.resolve.columns import undeclared
 from syncengine.resolve.operators import extension_types, qualify
 from syncengine.spec.expressions import of_catalog, parse, with_operators
-from syncengine.sql import probes
+from syncengine.spec.grammar import redirected
+from syncengine.sql import outcome, probes
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,9 +51,14 @@ class Prepared:
         return replace(self, task=task, plan=replace(self.plan, units=fresh.units))
 
     def rehearsal(self) -> Plan:
-        """Return the plan by which the run is rehearsed."""
+        """Return the plan by which the run is rehearsed; its checks look at what the target would hold."""
         mode, strategies = registry.mode(self.spec.mode), registry.strategies()
-        return planner.rehearsal(self.task, mode, strategies, connection=self.plan.connection)
+        checks = tuple(
+            replace(check, sql=redirected(check.sql, self.task.target, outcome.OUTCOME))
+            for check in self.task.spec.checks
+        )
+        task = replace(self.task, spec=replace(self.task.spec, checks=checks))
+        return planner.rehearsal(task, mode, strategies, connection=self.plan.connection)
 
 
 def open_source(spec: Spec) -> Source:

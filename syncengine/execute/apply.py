@@ -108,15 +108,15 @@ class Run:
                 self._transaction(unit, isolation)
                 return
             except Conflict as error:
-                self._discard_files()
-                if not _may_repeat(unit, isolation, attempt, self.plan.retries, error):
+                self.discard_files()
+                if not may_repeat(unit, isolation, attempt, self.plan.retries, error):
                     raise
                 pause = retry.wait(attempt, self._dice)
                 self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message, retry_in=pause))
                 time.sleep(pause)
                 attempt += 1
             except BaseException:
-                self._discard_files()
+                self.discard_files()
                 raise
 
     def _transaction(self, unit: Unit, isolation: str) -> None:
@@ -125,21 +125,35 @@ class Run:
         try:
             self.connection.isolation_level = level
             with self.connection.transaction():
-                self._open(unit)
-                self.connection.execute(self._settings())
-                self._steps(unit, last_resort=level.name == "READ_COMMITTED")
-                if unit.publishes:
-                    self._close_books(exact=unit.exact and isolation == unit.isolation)
+                self.open(unit)
+                self.perform(unit, as_planned=isolation == unit.isolation)
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
         except psycopg.Error as error:
             raise wrap(error, doing="committing") from error
+        self.committed(unit, started)
+
+    def perform(self, unit: Unit, *, as_planned: bool) -> None:
+        """Carry out the steps of a unit within a transaction; raises NothingToDo."""
+        self.connection.execute(self._settings())
+        self._steps(unit, last_resort=not as_planned or unit.isolation == "read committed")
+        if unit.publishes:
+            self._close_books(exact=unit.exact and as_planned)
+
+    def check(self, unit: Unit) -> None:
+        """Evaluate the user's queries on the result."""
+        for step in unit.steps:
+            if isinstance(step, CheckResult):
+                self._timed(unit, step)
+
+    def committed(self, unit: Unit, started: float) -> None:
+        """Tell that a unit's work is there to stay, and put its files in their places."""
         self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
         files, self._files = self._files, []
         for file in files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
 
-    def _open(self, unit: Unit) -> None:
+    def open(self, unit: Unit) -> None:
         """Take the locks of a unit; neither SET nor LOCK takes the transaction's snapshot, as a query would."""
         if unit.opening:
             timeout = dict(self.plan.settings)["lock_timeout"]
@@ -320,13 +334,13 @@ class Run:
                 hint="nothing was published; another process may have changed the staging table: run it again",
             )
 
-    def _discard_files(self) -> None:
+    def discard_files(self) -> None:
         for file in self._files:
             file.discard()
         self._files.clear()
 
 
-def _may_repeat(unit: Unit, isolation: str, attempt: int, retries: int, error: Conflict) -> bool:
+def may_repeat(unit: Unit, isolation: str, attempt: int, retries: int, error: Conflict) -> bool:
     """Tell whether another attempt follows: `retries` as planned, and one READ COMMITTED for those not so planned."""
     if error.sqlstate in ("55P03", "42P07") or not unit.repeatable:
         return False  # lock_timeout has been waited out, the plan's table is there already, or the source has been read

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 
@@ -25,10 +26,13 @@ class Rehearsal(Run):
 
     _samples: tuple[SampleRow, ...] = ()
     _blocked: SyncError | None = None
+    _unchecked: tuple[str, ...] = ()
 
     @property
     def preview(self) -> Preview:
-        return Preview(counts=self.report.counts, samples=self._samples, error=self._blocked)
+        return Preview(
+            counts=self.report.counts, samples=self._samples, error=self._blocked, unchecked=self._unchecked
+        )
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
@@ -62,7 +66,7 @@ class Rehearsal(Run):
         match step:
             case RunSql() if step.writes:
                 return self._count(unit, step.counts)
-            case WriteFile() | CheckResult():
+            case WriteFile():
                 return 0
             case Sample():
                 return self._sample(step)
@@ -88,6 +92,17 @@ class Rehearsal(Run):
         )
         self._samples = (*self._samples, *found)
         return len(found)
+
+    def _check_result(self, step: CheckResult) -> int:
+        """Evaluate checks on what the target would hold; what only a run can tell is noted."""
+        found = 0
+        for check, place in zip(step.checks, step.locations, strict=True):
+            try:
+                found += super()._check_result(replace(step, checks=(check,), locations=(place,)))
+            except SyncError:
+                self._use_path(False)
+                self._unchecked = (*self._unchecked, check.name)
+        return found
 
     def _block(self, error: SyncError) -> None:
         self._blocked = self._blocked or error

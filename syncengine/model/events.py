@@ -23,6 +23,13 @@ class SpecStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpecTurn:
+    """What follows is about this spec: several take turns where they are published together."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStarted:
     unit: str
     attempt: int
@@ -128,6 +135,7 @@ class SpecFinished:
 
 Event = (
     SpecStarted
+    | SpecTurn
     | UnitStarted
     | StepStarted
     | Progress

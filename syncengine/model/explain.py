@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from syncengine.model.plan import InsertRows, Sample
+from syncengine.model.plan import InsertRows
 from syncengine.model.report import COUNTERS
 
 if TYPE_CHECKING:
-    from syncengine.model.plan import Plan, Step, Unit
+    from syncengine.model.plan import Plan, Unit
     from syncengine.model.preview import Preview, Row, SampleRow
 
 FORMAT = 1
@@ -65,6 +65,8 @@ def _preview_lines(preview: Preview) -> Iterator[str]:
     if counts.duplicates:
         yield f"  2 duplicates {counts.duplicates:>12,}"
     yield f"  rows read    {counts.rows_read:>12,}"
+    if preview.unchecked:
+        yield f"  not checked before a run: {', '.join(preview.unchecked)}"
     for sample in preview.samples:
         yield f"  sample   {_SIGNS[sample.op]} {_cells(sample.key)}{_changes(sample)}"
 
@@ -98,18 +100,13 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     when = ", whatever happened before" if unit.always else ""
     yield f"  {unit.name:<8} {transaction}{when}"
     if not sql:
-        yield from (_flat(f"    - {step.title}") for step in _steps(unit) if not _is_last(step))
+        yield from (_flat(f"    - {step.title}") for step in unit.of_run if not _is_last(step))
         return
-    for step in _steps(unit):
+    for step in unit.of_run:
         last = " (only in the last attempt, when other writers were in the way)" if _is_last(step) else ""
         yield _flat(f"    -- {step.title}{last}")
         if step.sql:
             yield f"    {step.sql}{' …' if isinstance(step, InsertRows) else ''};"
-
-
-def _steps(unit: Unit) -> tuple[Step, ...]:
-    """Return what a run carries out."""
-    return tuple(step for step in (*unit.opening, *unit.steps) if not isinstance(step, Sample))
 
 
 def _flat(line: str) -> str:
@@ -157,7 +154,7 @@ def document(plan: Plan) -> dict[str, object]:
         "steps": [
             {"unit": unit.name, "isolation": unit.isolation, "title": step.title, "sql": step.sql}
             for unit in plan.units
-            for step in _steps(unit)
+            for step in unit.of_run
         ],
         **counts,
         "samples": [_sample(sample) for sample in preview.samples] if preview is not None else None,

@@ -202,6 +202,11 @@ class Unit:
     repeatable: bool = True
     exact: bool = False
 
+    @property
+    def of_run(self) -> tuple[Step, ...]:
+        """Return what a run carries out, in order; samples are for previews."""
+        return tuple(step for step in (*self.opening, *self.steps) if not isinstance(step, Sample))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
@@ -261,7 +266,7 @@ class Plan:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(step for unit in self.units for step in (*unit.opening, *unit.steps))
+        return tuple(step for unit in self.units for step in unit.of_run)
 
     def explain(self, *, sql: bool = False) -> str:
         """Return what the plan does and why, for people."""

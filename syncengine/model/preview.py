@@ -30,11 +30,15 @@ class SampleRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """The books as the run would close them, and the limit or check that would stop it."""
+    """The books as the run would close them, and the limit or check that would stop it.
+
+    `unchecked` are the checks that only a run can evaluate.
+    """
 
     counts: Counts
     samples: tuple[SampleRow, ...] = ()
     error: SyncError | None = None
+    unchecked: tuple[str, ...] = ()
 
     @property
     def changes(self) -> int:

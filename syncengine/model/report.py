@@ -143,7 +143,7 @@ class Report:
                 return replace(self, error=event.error, pending=Counts())
             case ev.SpecFinished():
                 return replace(self, seconds=event.seconds)
-            case ev.StepStarted() | ev.StepFinished() | ev.Progress():
+            case ev.SpecTurn() | ev.StepStarted() | ev.StepFinished() | ev.Progress():
                 return self
             case _:
                 assert_never(event)

@@ -21,6 +21,7 @@ class Insert:
             *publish.collecting(task),
             Classify(title="count the rows", sql=count),
             *samples.of_staged(task),
+            *publish.foreseen(task),
             *publish.limited(task),
             publish.write("insert the rows", apply.insert_all(task), "inserted"),
             *publish.handed_out(task),

@@ -14,7 +14,7 @@ from typing import Any
 from syncengine.errors import Location, SpecError
 from syncengine.model.spec import ColumnRef, Expression
 from syncengine.spec.allowed import Check, functions
-from syncengine.spec.grammar import Place, Tree, deparse, excerpt, offsets, on_one_line, raw, tree_of
+from syncengine.spec.grammar import Place, Tree, deparse, excerpt, nodes, offsets, on_one_line, raw, tree_of
 
 _PREFIX = "SELECT 1 WHERE "
 _TYPE_PREFIX = "SELECT CAST(NULL AS "
@@ -65,10 +65,10 @@ def of_catalog(text: str) -> Expression:
     It counts as immutable only where all of its functions are known to be.
     """
     tree = raw(_PREFIX + text)
-    names = [[part.string.sval for part in node.funcname] for node in _nodes(tree, "FuncCall")]
+    names = [[part.string.sval for part in node.funcname] for node in nodes(tree, "FuncCall")]
     known = functions()
     fixed = all(len(name) == 1 and known.get(name[0]) is False for name in names)
-    fixed = fixed and not _nodes(tree, "SQLValueFunction")
+    fixed = fixed and not nodes(tree, "SQLValueFunction")
     called = tuple(sorted({".".join(name) for name in names}))
     return Expression(
         text=text, parts=(text,), functions=called, volatility="immutable" if fixed else "stable"
@@ -85,7 +85,7 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
     numbers = iter(names)
     tree = raw(_PREFIX + "".join(part if isinstance(part, str) else next(numbers) for part in value.parts))
     found = False
-    for node in _nodes(tree, "A_Expr"):
+    for node in nodes(tree, "A_Expr"):
         operator = _BEHIND.get(node.kind, node.name[-1].string.sval)
         refs = (names.get(_column_name(operand)) for operand in (node.lexpr, node.rexpr))
         schema = next((s for ref in refs if ref is not None and (s := schema_of(operator, ref))), None)
@@ -101,21 +101,8 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
         found = True
     if not found:
         return value
-    columns = [(n, names[n.fields[0].string.sval]) for n in _nodes(tree, "ColumnRef")]
+    columns = [(n, names[n.fields[0].string.sval]) for n in nodes(tree, "ColumnRef")]
     return replace(value, parts=_cut(tree, columns, location))
-
-
-def _nodes(tree: Tree, kind: str) -> list[Tree]:
-    """Return all messages of a kind below a tree."""
-    found, waiting = [], [tree]
-    while waiting:
-        message = waiting.pop()
-        if message.DESCRIPTOR.name in (kind, kind.replace("_", "")):
-            found.append(message)
-        for field, inner in message.ListFields():
-            if field.message_type is not None:
-                waiting.extend((inner,) if hasattr(inner, "DESCRIPTOR") else inner)
-    return found
 
 
 def _column_name(operand: Tree) -> str:

@@ -52,6 +52,36 @@ def statement(text: str, place: Place) -> None:
         )
 
 
+def redirected(sql: str, table: tuple[str, str], to: tuple[str, str]) -> str:
+    """Return a query that reads the relation `to` where it read the table; the table's name stays as an alias.
+
+    An unqualified name is taken for the table's, unless the query gives it to a subquery by WITH.
+    """
+    tree = raw(sql)
+    if any(node.ctename == table[1] for node in nodes(tree, "CommonTableExpr")):
+        return sql
+    for node in nodes(tree, "RangeVar"):
+        if node.relname != table[1] or node.schemaname not in ("", table[0]):
+            continue
+        if not node.HasField("alias"):
+            node.alias.aliasname = node.relname
+        node.schemaname, node.relname = to
+    return str(_parser().deparse(tree))
+
+
+def nodes(tree: Tree, kind: str) -> list[Tree]:
+    """Return all messages of a kind below a tree."""
+    found, waiting = [], [tree]
+    while waiting:
+        message = waiting.pop()
+        if message.DESCRIPTOR.name in (kind, kind.replace("_", "")):
+            found.append(message)
+        for field, inner in message.ListFields():
+            if field.message_type is not None:
+                waiting.extend((inner,) if hasattr(inner, "DESCRIPTOR") else inner)
+    return found
+
+
 def kinds(tree: Tree) -> list[str]:
     """Return what each statement of a tree is, such as select_stmt."""
     return [str(item.stmt.WhichOneof("node")) for item in tree.stmts]

@@ -53,7 +53,7 @@ def classify(task: Task) -> Composed:
     columns: list[Composable] = [SQL("{} AS {}").format(_operation(task), op)]
     columns += [ident("excluded", name) for name in task.columns]
     columns += [ident("excluded", _from(task)), *place_of_target(task)]
-    columns.append(SQL("{} IS NOT DISTINCT FROM {} AS {}").format(_began(task), _incoming(task), _same(task)))
+    columns.append(SQL("{} IS NOT DISTINCT FROM {} AS {}").format(_began(task), _incoming(task), same(task)))
     text = SQL(
         "SELECT {} FROM (SELECT excluded.*, {} AS {} FROM {} AS excluded) AS excluded{}"
         " LEFT JOIN {} AS target ON {} AND {}"
@@ -65,7 +65,7 @@ def classify(task: Task) -> Composed:
     return keep_changes(task, joined)
 
 
-def _same(task: Task) -> Composable:
+def same(task: Task) -> Composable:
     """Return the column that tells a version beginning when the current one does: it is corrected in place."""
     return ident(beside(task.columns, "_same"))
 
@@ -116,23 +116,46 @@ def _operation(task: Task) -> Composed:
 
 def close_gone(task: Task) -> Composed:
     """Return the statement that ends the versions of gone keys, at the run's time but never before they began."""
+    return returning(task, "delete", _close(task, end_of_gone(task), of_class(task, "delete")))
+
+
+def end_of_gone(task: Task) -> Composed:
     versions = _versions(task)
     now = cast(SQL("transaction_timestamp()"), versions.to_type)
-    ended = SQL("GREATEST({}, {})").format(now, cast(_began(task), versions.to_type))
-    return returning(task, "delete", _close(task, ended, of_class(task, "delete")))
+    return SQL("GREATEST({}, {})").format(now, cast(_began(task), versions.to_type))
+
+
+def end_of_changed(task: Task) -> Composed:
+    return cast(_incoming(task), _versions(task).to_type)
 
 
 def close_changed(task: Task) -> Composed:
     """Return the statement that ends the current versions where the incoming ones begin."""
-    changed = of_class(task, "update", SQL(" AND NOT {}").format(_same(task)))
-    return _close(task, cast(_incoming(task), _versions(task).to_type), changed)
+    changed = of_class(task, "update", SQL(" AND NOT {}").format(same(task)))
+    return _close(task, end_of_changed(task), changed)
+
+
+def closed(task: Task, ended: Composable) -> dict[str, Composable]:
+    """Return what is set in a version that ends."""
+    versions = _versions(task)
+    values = {versions.valid_to: ended}
+    if versions.current is not None:
+        values[versions.current] = SQL("false")
+    return values
+
+
+def new_values(task: Task) -> dict[str, Composable]:
+    """Return what a new version holds."""
+    versions = _versions(task)
+    values: dict[str, Composable] = {name: ident("excluded", name) for name in task.columns}
+    values[versions.valid_from] = _incoming(task)
+    if versions.current is not None:
+        values[versions.current] = SQL("true")
+    return values
 
 
 def _close(task: Task, ended: Composable, rows: Composed) -> Composed:
-    versions = _versions(task)
-    sets = [SQL("{} = {}").format(ident(versions.valid_to), ended)]
-    if versions.current is not None:
-        sets.append(SQL("{} = false").format(ident(versions.current)))
+    sets = [SQL("{} = {}").format(ident(name), value) for name, value in closed(task, ended).items()]
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
     return text.format(ident(*task.target), commas(sets), rows, same_place(task))
 
@@ -145,20 +168,17 @@ def correct(task: Task) -> Composed:
         for name in task.columns
         if name not in keys
     ]
-    same = of_class(task, "update", SQL(" AND {}").format(_same(task)))
+    corrected = of_class(task, "update", SQL(" AND {}").format(same(task)))
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    statement = text.format(ident(*task.target), commas(sets), same, same_place(task))
+    statement = text.format(ident(*task.target), commas(sets), corrected, same_place(task))
     return returning(task, "update", statement)
 
 
 def insert_versions(task: Task, op: str) -> Composed:
     """Return the statement that inserts the current versions of new keys (insert) or changed ones (update)."""
-    versions = _versions(task)
-    columns = [*task.columns, versions.valid_from]
-    values: list[Composable] = [quoted([*task.columns, _from(task)], "excluded")]
-    if versions.current is not None:
-        columns.append(versions.current)
-        values.append(SQL("true"))
-    rows = of_class(task, op, SQL(" AND NOT {}").format(_same(task)) if op == "update" else SQL(""))
+    values = new_values(task)
+    rows = of_class(task, op, SQL(" AND NOT {}").format(same(task)) if op == "update" else SQL(""))
     text = SQL("INSERT INTO {} AS target ({}) SELECT {} FROM ({}) AS excluded")
-    return returning(task, op, text.format(ident(*task.target), quoted(columns), commas(values), rows))
+    return returning(
+        task, op, text.format(ident(*task.target), quoted(values), commas(values.values()), rows)
+    )
