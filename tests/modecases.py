@@ -46,7 +46,7 @@ class Refusal:
 def judge(db: Database, case: Case, method: str, **base: Any) -> None:
     """Run a case by a strategy, twice, and hold books and table against what it says."""
     db.execute(case.ddl)
-    spec = {**base, **case.spec, "execution": {"method": method}}
+    spec = _spec(base, case.spec, method)
 
     report = sync(db, case.rows, **spec)
 
@@ -65,11 +65,20 @@ def judge_refusal(db: Database, refusal: Refusal, method: str, **base: Any) -> N
     db.execute(refusal.ddl)
     before = [places(db, table) for table in refusal.watch]
 
-    error = refused(db, refusal.rows, **{**base, **refusal.spec, "execution": {"method": method}})
+    error = refused(db, refusal.rows, **_spec(base, refusal.spec, method))
 
     assert (error.code, error.exit_code) == (refusal.code, refusal.exit_code)
     assert refusal.says in str(error)
     assert [places(db, table) for table in refusal.watch] == before
+
+
+def _spec(base: Mapping[str, Any], own: Mapping[str, Any], method: str) -> dict[str, Any]:
+    rest = {
+        key: value
+        for key, value in base.items()
+        if key != "conflict_keys" or "conflict_constraint" not in own
+    }
+    return {**rest, **own, "execution": {"method": method}}
 
 
 def by_id(table: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:

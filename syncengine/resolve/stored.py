@@ -17,8 +17,18 @@ _NULL = Expression(text="NULL", parts=("NULL",))
 _TIME = ColumnFacts(
     name="", type="timestamp with time zone", base_type="timestamp with time zone", identity_equal=True
 )
-# Its values name rows: a new one for the same row would break what refers to it.
-_NUMBERING = "nextval"
+# Their values name rows: a new one for the same row would break what refers to it.
+_NUMBERING = frozenset(
+    [
+        "nextval",
+        "gen_random_uuid",
+        "uuidv4",
+        "uuidv7",
+        "uuid_generate_v1",
+        "uuid_generate_v1mc",
+        "uuid_generate_v4",
+    ]
+)
 
 
 class Stored:
@@ -45,7 +55,13 @@ class Stored:
                 f"column {column.name} is loaded from the source and set by the soft delete",
                 f"leave it out: `ignore_fields: [{column.name}]`",
             )
+        self._check_frozen(column, pointer)
         default = self._parse(column.default) if column.default is not None else _NULL
+        if delete.soft.expression.parts == (delete.live or default).parts:
+            hint = "say what a live row holds: `live: …`, or write another value"
+            self._complain(
+                pointer, f"a live row holds {column.name} = {delete.soft.expression.text} as well", hint
+            )
         return SoftDelete(
             column=column.name,
             type=column.type,
@@ -89,7 +105,16 @@ class Stored:
             if key == "valid_from":
                 hint = f"write `valid_from: {{{name}: excluded.{name}}}`, or {hint}"
             self._complain(pointer, f"column {name} is loaded from the source and set by the history", hint)
+        if column is not None:
+            self._check_frozen(column, pointer)
         return column
+
+    def _check_frozen(self, column: ColumnFacts, pointer: str) -> None:
+        if column.generated or column.identity == "always":
+            what = "generated" if column.generated else "GENERATED ALWAYS AS IDENTITY"
+            message = f"column {column.name} of {self._table} is {what} and can't be set"
+            hint = "name another column"
+            self.problems.append(TargetError(message, hint=hint, location=self._spec.mark(pointer)))
 
     def _tracked(self, track: Sequence[str] | None, valid_from: str) -> Iterator[Loaded]:
         """Yield the columns whose change makes a version; what depends on the run's time always changes."""
@@ -116,7 +141,7 @@ class Stored:
             if column.name in self._loaded or column.generated or column.identity:
                 continue
             value = self._parse(column.default) if column.default is not None else _NULL
-            if _NUMBERING in {name.rpartition(".")[2] for name in value.functions}:
+            if not _NUMBERING.isdisjoint(name.rpartition(".")[2] for name in value.functions):
                 continue
             yield Assignment(
                 column=column.name,
