@@ -315,7 +315,7 @@ def _check_not_null(work: _Mapping) -> None:
     if work.table.relation not in ("table", "partitioned"):
         return
     history = work.spec.history
-    versions = (history.valid_from, history.current) if work.spec.mode == "history" else ()
+    versions = (history.valid_from, history.valid_to, history.current) if work.spec.mode == "history" else ()
     for name in work.table.unfilled(work.mapped):
         if find(name, [column for column in versions if column is not None]) is not None:
             continue

@@ -401,6 +401,16 @@ CASES: dict[str, Case] = {
         books={"unchanged": 1, "updated": 1, "inserted": 1, "deleted": 1},
         left=[(1, "a", 1, "a!"), (2, "x", 2, "x!"), (4, "d", 4, "d!")],
     ),
+    "an-empty-source-empties-the-table-if-it-may": Case(
+        ddl=PLAIN, spec={"limits": {"min_rows": 0, "max_deletes": 3}}, rows=[], books={"deleted": 3}, left=[]
+    ),
+    "an-empty-source-marks-all-rows-if-it-may": Case(
+        ddl=MARKED,
+        spec={**SOFT_MARK, "limits": {"min_rows": 0, "max_deletes": 2}},
+        rows=[],
+        books={"deleted": 2},
+        left=[(1, "a", True), (2, "b", True), (3, "c", True)],
+    ),
     "duplicates-last-wins": Case(
         ddl=PLAIN,
         spec={"duplicates": "last"},
