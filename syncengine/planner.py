@@ -164,7 +164,8 @@ def _warnings(task: Task) -> Iterator[str]:
     if task.spec.before or task.spec.after:
         yield "the statements under before and after are not part of a preview: what they change is not counted"
     if task.spec.mode in ("upsert", "ignore", "mirror"):
-        for name in task.table.unfilled(task.columns):
+        set_by_mode = [task.soft.column] if task.soft is not None and task.soft.stated else []
+        for name in task.table.unfilled([*task.columns, *set_by_mode]):
             yield f"column {name} is NOT NULL without a default and not loaded: a new key will fail"
     summed = [item.column for item in task.assignments if item.accumulates]
     if summed:

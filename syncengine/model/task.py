@@ -89,7 +89,7 @@ class SoftDelete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """The columns that hold a row's versions; the types of the first two have no modifiers.
+    """The columns that hold a row's versions; `from_type` has its modifiers, for times are compared as they are stored.
 
     `since` is the time from which a version holds, over `excluded`; None: the run's.  `tracked` are the columns whose
     change makes a version.

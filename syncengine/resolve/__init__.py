@@ -11,7 +11,13 @@ from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Mode
 from syncengine.resolve.columns import map_columns, undeclared
-from syncengine.resolve.fitness import misfits, missing_rights, unplaced, unremembered
+from syncengine.resolve.fitness import (
+    misfits,
+    missing_rights,
+    one_version_only,
+    unplaced,
+    unremembered,
+)
 from syncengine.resolve.keys import find_keys
 from syncengine.resolve.stored import Stored
 from syncengine.resolve.updates import find_assignments, frozen_columns, spell_names
@@ -85,7 +91,8 @@ def resolve(
         staged_rows=staged_rows,
         infers=infers,
     )
-    problems += [*unplaced(task, mode), *missing_rights(task, mode), *unremembered(task)]
+    problems += [*unplaced(task, mode), *one_version_only(task)]
+    problems += [*missing_rights(task, mode), *unremembered(task)]
     if problems:
         raise SpecErrors(in_order(problems))
     return task

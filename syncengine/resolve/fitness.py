@@ -118,6 +118,20 @@ def unplaced(task: Task, mode: Mode) -> list[SyncError]:
     return [TargetError(message, hint="sync its base table", location=task.spec.mark("/target"))]
 
 
+def one_version_only(task: Task) -> list[SyncError]:
+    """Return the problem that an index takes a key once, where each of its versions is a row."""
+    index = task.arbiter
+    if task.versions is None or index is None or index.predicate is not None or not task.table.exists:
+        return []
+    return [
+        TargetError(
+            f"{task.table} can hold one version of a key only: {index} is unique",
+            hint=f"make it unique over ({', '.join((*index.keys, task.versions.valid_from))})",
+            location=task.spec.mark("/target"),
+        )
+    ]
+
+
 def unremembered(task: Task) -> list[SyncError]:
     """Return the problem that it can't be kept in mind what was published, where that has to be."""
     schema, role = task.spec.ledger_schema, task.server.role

@@ -27,6 +27,7 @@ _OWN_SETTINGS = {
     "search_path": "name tables with their schema; hooks and checks run under the role's own search_path",
     "lock_timeout": "write `execution: {lock_timeout: …}`",
     "statement_timeout": "write `execution: {statement_timeout: …}`",
+    "extra_float_digits": "rows are compared by their texts, which must hold every digit",
     "row_security": "row-level security must not hide rows from a run",
     "role": "connect as that role",
     "session_authorization": "connect as that role",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.task import Task
-from syncengine.sql.changes import of_class, same_place, same_row, set_column, typed
+from syncengine.sql.changes import of_class, same_place, same_row_when_written, set_column, typed
 from syncengine.sql.clauses import conflict_target, key_list, type_of
 from syncengine.sql.names import commas, ident, quoted
 from syncengine.sql.returned import returning
@@ -45,7 +45,7 @@ def update_changes(task: Task) -> Composed:
     changes = of_class(task, "update")
     if task.keys and not task.locks:
         changes = SQL("{} ORDER BY {}").format(changes, key_list(task.keys, "excluded"))
-    statement = text.format(ident(*task.target), commas(assignments), changes, same_row(task))
+    statement = text.format(ident(*task.target), commas(assignments), changes, same_row_when_written(task))
     return returning(task, "update", statement)
 
 

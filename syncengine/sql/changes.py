@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from psycopg.sql import SQL, Composable, Composed
@@ -88,6 +89,14 @@ def same_row(task: Task) -> Composed:
     if joins_by_key(task):
         return same_key(task.keys, "target", "excluded")
     return same_place(task)
+
+
+def same_row_when_written(task: Task) -> Composed:
+    """Return the join of a change with its stored row, which triggers on deletes may have moved since."""
+    plain = all(part.column is not None for part in task.keys)
+    if task.keys and plain and task.table.triggers and task.spec.conflict_where is None:
+        return same_key(task.keys, "target", "excluded")
+    return same_row(task)
 
 
 def same_place(task: Task) -> Composed:
@@ -250,12 +259,7 @@ def check_cascade(task: Task, foreign_key: ForeignKeyFacts) -> Composed:
         [SQL("{} = {}").format(ident("child", child), ident("target", parent)) for child, parent in pairs]
     )
     if other == task.target:
-        # A row that is deleted itself is not lost by the cascade.
-        tid, table = place_columns(task)
-        gone = SQL(
-            " AND NOT EXISTS (SELECT FROM ({}) AS gone WHERE gone.{} = child.ctid AND gone.{} = child.tableoid)"
-        )
-        joined += gone.format(of_class(task, "delete"), ident(tid), ident(table))
+        joined += _not_saved(task, pairs)
     names = commas(SQL("{}, {}").format(Value(parent), ident("target", parent)) for _, parent in pairs)
     text = SQL(
         "SELECT DISTINCT CAST(jsonb_build_object({}) AS text), count(*) OVER () FROM ({}) AS excluded"
@@ -263,6 +267,28 @@ def check_cascade(task: Task, foreign_key: ForeignKeyFacts) -> Composed:
     )
     target, gone_rows = ident(*task.target), of_class(task, "delete")
     return text.format(names, gone_rows, target, same_place(task), ident(*other), joined)
+
+
+def _not_saved(task: Task, pairs: Sequence[tuple[str, str]]) -> Composed:
+    """Return the condition that a row which refers to a gone one is lost: neither deleted itself, nor moved before."""
+    moved = [
+        SQL("{} IS DISTINCT FROM {}").format(
+            ident("excluded", child if item.expression is None else set_column(task, number)),
+            ident("target", parent),
+        )
+        for number, item in enumerate(task.assignments)
+        for child, parent in pairs
+        if item.column == child
+    ]
+    tests = [SQL("excluded.{} = 'delete'").format(ident(op_column(task)))]
+    if moved:
+        updated = SQL("excluded.{} = 'update'").format(ident(op_column(task)))
+        tests.append(SQL("{} AND ({})").format(updated, SQL(" OR ").join(moved)))
+    tid, table = (ident("excluded", name) for name in place_columns(task))
+    text = SQL(
+        " AND NOT EXISTS (SELECT FROM {} AS excluded WHERE {} = child.ctid AND {} = child.tableoid AND ({}))"
+    )
+    return text.format(ident(*CHANGES), tid, table, SQL(" OR ").join(tests))
 
 
 def typed(value: Expression, base_type: str) -> Composed:
