@@ -266,7 +266,12 @@ class Run:
         return sent.taken
 
     def _check(self, step: Check) -> int:
-        found = self.connection.execute(step.sql.encode()).fetchall()
+        try:
+            found = self.connection.execute(step.sql.encode()).fetchall()
+        except psycopg.DataError as error:
+            wrapped = wrap(error, doing=f'at step "{step.title}"')
+            wrapped.location = step.location
+            raise wrapped from error
         if found:
             samples = "; ".join(str(row[0]) for row in found)
             total = int(found[0][1])

@@ -153,7 +153,7 @@ class CheckResult:
 
     @property
     def sql(self) -> str:
-        return ";\n    ".join(check.sql.strip() for check in self.checks)
+        return ";\n    ".join(check.sql for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,6 +136,8 @@ def _map_lookup(work: _Mapping, lookup: Lookup, alias: str) -> None:
         message = f"{work.table} has no column {lookup.column!r}"
         work.complain(pointer, message, did_you_mean(lookup.column, names))
         return
+    if facts.name in work.mapped:
+        work.complain(pointer, f"column {facts.name} is there twice", "leave one of them out")
     read = [
         replace(item, expression=_source_columns(work, item.expression, f"{pointer}/match/{item.column}"))
         for item in lookup.match
