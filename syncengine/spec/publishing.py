@@ -163,7 +163,9 @@ def read_session(draft: Draft) -> tuple[tuple[str, str], ...]:
         if (why := _OWN_SETTINGS.get(name.lower())) is not None:
             draft.complain(pointer, f"`{name}` is set by the engine", why, at_key=True)
         if name.lower() in (known.lower() for known, _ in settings):
-            draft.complain(pointer, f"the setting `{name}` is there twice", "leave one of them out", at_key=True)
+            draft.complain(
+                pointer, f"the setting `{name}` is there twice", "leave one of them out", at_key=True
+            )
         text = draft.sql(pointer, value)
         if text is not None:
             settings.append((name, text))
