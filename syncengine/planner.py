@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from syncengine.errors import NoStrategyFits
+from syncengine.lossy import lossy_casts
 from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
@@ -60,7 +61,7 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         refused=tuple(verdict for verdict in verdicts if isinstance(verdict, Misfit)),
         alternatives=tuple(others),
         checks=tuple(_checks(task)),
-        warnings=tuple(_warnings(task)),
+        warnings=(*_warnings(task), *lossy_casts(task)),
         units=tuple(_with_hooks(unit, task) for unit in strategy.units(task, mode)),
         search_path=task.server.search_path,
         settings=_settings(task),

@@ -57,7 +57,8 @@ used (typid, typmod, coll) AS (
 _COLUMNS = SQL("""
     SELECT jsonb_agg(jsonb_build_object(
         'name', a.attname, 'type', d.type, 'base_type', d.base_type, 'identity_equal', d.identity_equal,
-        'equality', d.equality, 'kind', d.kind, 'not_null', a.attnotnull,
+        'equality', d.equality, 'kind', d.kind, 'input_type', d.input_type, 'rounds', d.rounds,
+        'rounds_inside', d.rounds_inside, 'not_null', a.attnotnull,
         'collation', (SELECT jsonb_build_array(m.nspname, l.collname)
                       FROM pg_collation AS l JOIN pg_namespace AS m ON m.oid = l.collnamespace
                       WHERE l.oid = a.attcollation AND a.attcollation <> y.typcollation),

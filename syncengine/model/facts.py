@@ -66,7 +66,9 @@ class ColumnFacts:
     `default` is the expression that fills the column where it is not loaded, as the server deparses it; None for
     generated and identity columns as well.
     `collation` is the schema and name of a collation other than the type's own.
-    `kind` is what a structured Python value becomes: json, array or plain text.
+    `kind` is what a structured Python value becomes: json, array (of json values or others) or plain text.
+    `input_type` is the base type with its modifiers, those within a domain too: what reads a text.  `rounds` tells
+    that they may round a value without an error; `rounds_inside` that a composite has such a part.
     `identity` is "" or always or default; `privileges` are the role's on this column.
     """
 
@@ -81,7 +83,10 @@ class ColumnFacts:
     identity_equal: bool = False
     equality: tuple[str, str] | None = ("pg_catalog", "=")
     collation: tuple[str, str] | None = None
-    kind: Literal["plain", "json", "array"] = "plain"
+    kind: Literal["plain", "json", "array", "json array"] = "plain"
+    input_type: str = ""
+    rounds: bool = False
+    rounds_inside: bool = False
     privileges: frozenset[str] = frozenset()
 
 

@@ -22,11 +22,27 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rounding:
+    """A cast on a field's way into a column that may round; no value of the source may be changed by it.
+
+    The staging column's value goes through `casts` in turn, and then into `type`.
+    """
+
+    column: str
+    field: str
+    staged: str
+    casts: tuple[str, ...]
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """One target column that the source loads; `field` is the source's where the column is that field as it was read.
 
     `value` is an expression over `source` (the staging table), None where the staging column has the same name
     and type.  `type` has its modifiers, `base_type` has none.  `stable`: the value depends on the run's time.
+    `as_read` is the staging column that receives the field where the type's modifiers may round it; the column itself
+    is generated from that.
     """
 
     name: str
@@ -37,6 +53,7 @@ class Loaded:
     field: str | None = None
     value: Expression | None = None
     stable: bool = False
+    as_read: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +167,7 @@ class Task:
     lookups: tuple[Joined, ...] = ()
     absent: str | None = None
     keys: tuple[Key, ...] = ()
+    roundings: tuple[Rounding, ...] = ()
     arbiter: IndexFacts | None = None
     assignments: tuple[Assignment, ...] = ()
     null_keys: Literal["error", "insert", "match"] = "error"

@@ -80,6 +80,7 @@ def resolve(
         loaded=columns.loaded,
         lookups=columns.lookups,
         absent=columns.absent,
+        roundings=columns.roundings,
         keys=keys.keys,
         arbiter=keys.arbiter,
         assignments=(*updates.assignments, *(resets if keys.keys else ())),
