@@ -76,6 +76,7 @@ def resolve(
         absent=columns.absent,
         keys=keys.keys,
         arbiter=keys.arbiter,
+        predicate=spelt.spec.conflict_where if keys.predicate is spec.conflict_where else keys.predicate,
         assignments=(*updates.assignments, *(resets if keys.keys else ())),
         resets=resets,
         soft=soft,

@@ -13,7 +13,7 @@ from syncengine.sql.changes import (
     place_of_target,
     same_place,
 )
-from syncengine.sql.clauses import Comparison, cast, differs, expression, key_list, same_key, sample
+from syncengine.sql.clauses import Comparison, cast, differs, expression, key_list, same_key, sample, stored
 from syncengine.sql.names import beside, commas, ident, quoted
 from syncengine.sql.returned import returning
 
@@ -58,7 +58,7 @@ def classify(task: Task) -> Composed:
         "SELECT {} FROM (SELECT excluded.*, {} AS {} FROM {} AS excluded) AS excluded{}"
         " LEFT JOIN {} AS target ON {} AND {}"
     )
-    relation, target = ident(*task.relation), ident(*task.target)
+    relation, target = ident(*task.relation), stored(task)
     joined = text.format(
         commas(columns), _begins(task), begins, relation, _past(task), target, match(task), current(task)
     )
@@ -88,7 +88,7 @@ def _past(task: Task) -> Composed:
     )
     return text.format(
         keys=key_list(task.keys, "target"),
-        target=ident(*task.target),
+        target=stored(task),
         current=current(task),
         ended=ident("target", _versions(task).valid_to),
         same=same_key(task.keys, "past", "excluded"),
@@ -157,7 +157,7 @@ def new_values(task: Task) -> dict[str, Composable]:
 def _close(task: Task, ended: Composable, rows: Composed) -> Composed:
     sets = [SQL("{} = {}").format(ident(name), value) for name, value in closed(task, ended).items()]
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    return text.format(ident(*task.target), commas(sets), rows, same_place(task))
+    return text.format(stored(task), commas(sets), rows, same_place(task))
 
 
 def correct(task: Task) -> Composed:
@@ -170,7 +170,7 @@ def correct(task: Task) -> Composed:
     ]
     corrected = of_class(task, "update", SQL(" AND {}").format(same(task)))
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    statement = text.format(ident(*task.target), commas(sets), corrected, same_place(task))
+    statement = text.format(stored(task), commas(sets), corrected, same_place(task))
     return returning(task, "update", statement)
 
 
