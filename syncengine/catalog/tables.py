@@ -53,7 +53,8 @@ used (typid, typmod, coll) AS (
     FROM target AS t JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped),
 """)
 
-# A view's column that no UPDATE reaches is computed, which is what `generated` says of a table's.
+# A view's column that no UPDATE reaches is computed, which is what `generated` says of a table's; unless a trigger
+# INSTEAD OF INSERT takes it.
 _COLUMNS = SQL("""
     SELECT jsonb_agg(jsonb_build_object(
         'name', a.attname, 'type', d.type, 'base_type', d.base_type, 'identity_equal', d.identity_equal,
@@ -67,7 +68,8 @@ _COLUMNS = SQL("""
                                   WHERE f.adrelid = t.oid AND f.adnum = a.attnum), y.typdefault) END,
         'generated', a.attgenerated <> '' OR t.relkind = 'v'
                      AND pg_relation_is_updatable(t.oid, false) & 20 = 20
-                     AND NOT pg_column_is_updatable(t.oid, a.attnum, false),
+                     AND NOT pg_column_is_updatable(t.oid, a.attnum, false)
+                     AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = t.oid AND g.tgtype & 68 = 68),
         'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'default' ELSE '' END,
         'privileges', ARRAY(SELECT right_name FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS right_name
                             WHERE has_column_privilege(t.oid, a.attnum, right_name))) ORDER BY a.attnum)
