@@ -144,6 +144,8 @@ def _checks(task: Task) -> Iterator[str]:
 
 
 def _warnings(task: Task) -> Iterator[str]:
+    if task.table.inherited:
+        yield f"tables inherit from {task.table}: their rows are left alone, as its indexes do not cover them"
     for trigger in task.table.triggers:
         events = {"INSERT", "UPDATE"} & set(trigger.events)
         if trigger.timing == "BEFORE" and trigger.row and events:

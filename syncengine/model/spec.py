@@ -97,11 +97,15 @@ class ColumnSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySpec:
-    """One item of `conflict_keys`: a column if `name` is one's name, else the expression."""
+    """One item of `conflict_keys`: a column if `name` is one's name, else the expression.
+
+    `collation` is what a COLLATE around it names: only indexes of this collation arbitrate.
+    """
 
     text: str
     name: str | None
     expression: Expression | None
+    collation: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,8 @@ class Loaded:
 class Key:
     """One part of the conflict target: a column, or an expression over unqualified columns.
 
-    `equality` is the operator of the arbiter index, else of the type.  `nullable`: NULLs meet each other here
+    `equality` is the operator of the arbiter index, else of the type, `collation` the index's where it decides what is
+    equal; until the arbiter is found, the one that the spec asks for.  `match_nulls`: NULLs meet each other here
     (`null_keys: match`).
     """
 
@@ -68,6 +69,7 @@ class Key:
     column: str | None
     expression: Expression | None
     equality: QualifiedName = ("pg_catalog", "=")
+    collation: tuple[str, ...] | None = None
     match_nulls: bool = False
 
 
@@ -155,6 +157,7 @@ class Task:
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
     `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
     gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
+    `predicate` tells which rows meet conflicts: the arbiter's, which is `conflict_where` or wider; None for all.
     """
 
     spec: Spec
@@ -169,6 +172,7 @@ class Task:
     keys: tuple[Key, ...] = ()
     roundings: tuple[Rounding, ...] = ()
     arbiter: IndexFacts | None = None
+    predicate: Expression | None = None
     assignments: tuple[Assignment, ...] = ()
     null_keys: Literal["error", "insert", "match"] = "error"
     relation: QualifiedName = ("pg_temp", "stage")

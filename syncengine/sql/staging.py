@@ -11,6 +11,7 @@ from syncengine.model.task import Joined, Loaded, MatchColumn, QualifiedName, Ro
 from syncengine.sql.clauses import (
     cast,
     expression,
+    incoming,
     incoming_predicate,
     key,
     key_list,
@@ -267,7 +268,10 @@ def _changed_by(rounding: Rounding) -> Composed:
 
 def check_null_keys(task: Task) -> Composed | None:
     """Return the query for rows that can meet no conflict; None where there can be none."""
-    condition = outside(task)
+    condition, stated = outside(task), task.spec.conflict_where
+    if stated is not None and stated != task.predicate:
+        beyond = SQL("{} IS NOT TRUE").format(incoming(task, stated))
+        condition = SQL(" OR ").join([condition, beyond]) if condition is not None else beyond
     if condition is None or task.null_keys != "error":
         return None
     text = SQL("SELECT {}, count(*) OVER () FROM {} AS excluded WHERE {} LIMIT 5")

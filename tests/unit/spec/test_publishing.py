@@ -212,13 +212,13 @@ def test_a_setting_written_in_two_ways_is_refused():
 
 
 def test_settings_are_texts_as_written():
-    spec = load("session: {TimeZone: Europe/Berlin, DateStyle: 'ISO, DMY', jit: off, extra_float_digits: 3}")
+    spec = load("session: {TimeZone: Europe/Berlin, DateStyle: 'ISO, DMY', jit: off, work_mem: 64}")
 
     assert spec.session == (
         ("TimeZone", "Europe/Berlin"),
         ("DateStyle", "ISO, DMY"),
         ("jit", "off"),
-        ("extra_float_digits", "3"),
+        ("work_mem", "64"),
     )
 
 
