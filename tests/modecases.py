@@ -67,7 +67,7 @@ def judge_refusal(db: Database, refusal: Refusal, method: str, **base: Any) -> N
 
     error = refused(db, refusal.rows, **_spec(base, refusal.spec, method))
 
-    assert (error.code, error.exit_code) == (refusal.code, refusal.exit_code)
+    assert (error.code, error.exit_code) == (refusal.code, refusal.exit_code), str(error)
     assert refusal.says in str(error)
     assert [places(db, table) for table in refusal.watch] == before
 

@@ -63,7 +63,7 @@ def resolve(
     keys = find_keys(spec, columns.table, columns.loaded, mode, parse, infer_arbiter)
     updates = find_assignments(spec, columns, keys.keys, mode, unstable)
     spelt = spell_names(spec, columns.table, columns.loaded)
-    stored = Stored(spec, columns.table, columns.loaded, read_default)
+    stored = Stored(spec, columns.table, columns.loaded, read_default, mapped=not columns.problems)
     soft, versions = stored.soft(), stored.versions() if mode.name == "history" else None
     resets = stored.resets(unstable) if mode.resets else ()
     problems += [*columns.problems, *keys.problems, *updates.problems, *spelt.problems, *stored.problems]

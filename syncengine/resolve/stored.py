@@ -34,9 +34,15 @@ _NUMBERING = frozenset(
 
 
 class Stored:
-    """Finds names among a table's columns; the problems gather in `problems`."""
+    """Finds names among a table's columns; the problems gather in `problems`.
 
-    def __init__(self, spec: Spec, table: TableFacts, loaded: Sequence[Loaded], parse: Parse) -> None:
+    `mapped`: the loaded columns are those that the source has, and not all for want of a mapping.
+    """
+
+    def __init__(
+        self, spec: Spec, table: TableFacts, loaded: Sequence[Loaded], parse: Parse, *, mapped: bool
+    ) -> None:
+        self._mapped = mapped
         self._spec = spec
         self._table = table
         self._loaded = {column.name: column for column in loaded}
@@ -51,7 +57,7 @@ class Stored:
         column = self._column(delete.soft.column, pointer, missing=_TIME)
         if column is None:
             return None
-        if column.name in self._loaded:
+        if self._mapped and column.name in self._loaded:
             self._complain(
                 pointer,
                 f"column {column.name} is loaded from the source and set by the soft delete",
@@ -125,7 +131,7 @@ class Stored:
     ) -> ColumnFacts | None:
         pointer = f"/history/{key}"
         column = self._column(name, pointer, missing=missing)
-        if column is not None and column.name in self._loaded and not loadable:
+        if column is not None and self._mapped and column.name in self._loaded and not loadable:
             hint = f"leave it out: `ignore_fields: [{name}]`"
             if key == "valid_from":
                 hint = f"write `valid_from: {{{name}: excluded.{name}}}`, or {hint}"
