@@ -21,8 +21,11 @@ SyncError
 │   ├── LimitExceeded    a limit such as `max_deletes` or `min_rows`
 │   ├── CheckFailed      a query under `checks` was false or NULL
 │   └── WouldCascade     deleting would take rows of other tables along
+├── GroupRolledBack      a spec that is published together with this one failed
 ├── DatabaseError        anything else that the server answered
+│   └── Conflict         another transaction was in the way
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
+├── DependencyFailed     a spec was not run, as one that it depends on failed
 └── Interrupted          Ctrl-C or SIGTERM
 
 `code` is stable and names the error for machines, `exit_code` is docs/spec.md §6's, `retryable` tells whether the same
@@ -54,7 +57,7 @@ class SyncError(Exception):
     """What went wrong, where, what was seen there, and how to put it right."""
 
     code: ClassVar[str] = "error"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     retryable: ClassVar[bool] = False
     sqlstate: str | None = None
 
@@ -80,6 +83,18 @@ class SyncError(Exception):
         lines += [f"  detail: {self.detail}"] if self.detail else []
         lines += [f"  hint:   {self.hint}"] if self.hint else []
         return "\n".join(lines)
+
+    def document(self) -> dict[str, object]:
+        """Return the error as docs/spec.md §6 shapes it in JSON; `location` is None or {file, line, column}."""
+        place = self.location
+        where = {"file": place.file, "line": place.line, "column": place.column} if place else None
+        return {
+            "code": self.code,
+            "message": self.message,
+            "detail": self.detail,
+            "hint": self.hint,
+            "location": where,
+        }
 
     def each(self) -> tuple[SyncError, ...]:
         """Return the single problems this error stands for."""
@@ -196,6 +211,24 @@ class WouldCascade(Blocked):
     code = "would-cascade"
 
 
+class GroupRolledBack(SyncError):
+    """Nothing was published, for another spec of the group failed; it leaves with that one's exit code."""
+
+    code = "group-rolled-back"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        location: Location | None = None,
+        exit_code: int = 1,
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint, location=location)
+        self.exit_code = exit_code
+
+
 class DatabaseError(SyncError):
     code = "database-error"
 
@@ -209,6 +242,10 @@ class Conflict(DatabaseError):
 
 class BooksDoNotClose(SyncError):
     code = "books-do-not-close"
+
+
+class DependencyFailed(SyncError):
+    code = "dependency-failed"
 
 
 class Interrupted(SyncError):

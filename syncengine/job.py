@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from syncengine.errors import SyncError
-from syncengine.model.spec import Spec
+from syncengine.model.spec import Limit, Spec
 
 if TYPE_CHECKING:
     from syncengine.spec.project import Project
+
+# How the names of threads begin that carry out specs.
+WORKER = "syncengine-worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +23,15 @@ class Job:
     spec: Spec
     project: Project
     rows: object = None
+
+
+def approved(jobs: Iterable[Job], limits: Mapping[str, Limit], *, again: bool = False) -> tuple[Job, ...]:
+    """Return the jobs with these limits in place of their specs' own; `again`: publish a source once more."""
+
+    def one(spec: Spec) -> Spec:
+        return replace(spec, limits=replace(spec.limits, **limits), again=again)
+
+    return tuple(replace(job, spec=one(job.spec)) for job in jobs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -9,26 +10,44 @@ from typing import TYPE_CHECKING
 from syncengine.errors import SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
+from syncengine.execute.rehearsal import Rehearsal
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
-from syncengine.model.plan import CopyIn, RunSql, Unit
+from syncengine.model.plan import After, CopyIn, RunSql, Unit
 from syncengine.model.report import Report
+from syncengine.model.task import QualifiedName
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
-from syncengine.sql import names, staging, steps
+from syncengine.sql import staging, steps
 
 if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
+    from syncengine.model.spec import Spec
     from syncengine.targets import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """A planned spec and the connection it runs on."""
+    """A planned spec, the URL of its database, and the connection that it was planned on.
+
+    `group`: it is published in one transaction with the other specs of the call.
+    """
 
     prepared: Prepared
+    url: str
     connection: psycopg.Connection[TupleRow]
+    group: bool = False
+
+    @property
+    def spec(self) -> Spec:
+        return self.prepared.spec
+
+    def placed(self, *, after: tuple[After, ...], warnings: tuple[str, ...]) -> Ready:
+        """Return the same with what its plan says of its place among other specs."""
+        plan = self.prepared.plan
+        plan = replace(plan, after=after, warnings=(*plan.warnings, *warnings))
+        return replace(self, prepared=replace(self.prepared, plan=plan))
 
 
 def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
@@ -46,18 +65,31 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     except SyncError as error:
         error.location = error.location or spec.mark("/source")
         raise
-    choice, connection = targets.connect(spec, job.project)
-    prepared = prepare(spec, source, connection, target=choice.name, run=run or SHOWN_RUN, facts=facts)
-    return Ready(prepared=prepared, connection=connection)
+    target = targets.connect(spec, job.project)
+    prepared = prepare(spec, source, target.connection, target=target.name, run=run or SHOWN_RUN, facts=facts)
+    if job.project.group:
+        note = "published in one transaction with the other specs of the call (syncengine.yaml: transaction: group)"
+        prepared = replace(prepared, plan=replace(prepared.plan, reasons=(*prepared.plan.reasons, note)))
+    return Ready(prepared=prepared, url=target.url, connection=target.connection, group=job.project.group)
 
 
-def carry_out(one: Ready | Failed, emit: ev.Emit) -> Report:
+def carry_out(one: Ready, emit: ev.Emit) -> Report:
     """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on."""
-    if isinstance(one, Failed):
-        return _not_started(one, emit)
     plan = one.prepared.plan
     run = Run(plan, one.connection, one.prepared.source, emit)
     started = monotonic()
+    start(run)
+    try:
+        run.follow(inferred(one.prepared, one.connection, run).plan)
+    except SyncError as error:
+        run.emit(ev.SpecFailed(error=error))
+    run.emit(ev.SpecFinished(seconds=monotonic() - started))
+    return run.report
+
+
+def start(run: Run) -> None:
+    """Tell that a spec starts."""
+    plan = run.plan
     run.emit(
         ev.SpecStarted(
             name=plan.name,
@@ -69,18 +101,10 @@ def carry_out(one: Ready | Failed, emit: ev.Emit) -> Report:
             bytes=plan.bytes,
         )
     )
-    try:
-        if one.prepared.untyped:
-            _infer_and_run(one, run)
-        else:
-            run.units(plan.units)
-    except SyncError as error:
-        run.emit(ev.SpecFailed(error=error))
-    run.emit(ev.SpecFinished(seconds=monotonic() - started))
-    return run.report
 
 
-def _not_started(one: Failed, emit: ev.Emit) -> Report:
+def not_started(one: Failed, emit: ev.Emit) -> Report:
+    """Return the report of a spec that can't be carried out."""
     report = Report()
     for event in (
         ev.SpecStarted(name=one.spec.name, mode=one.spec.mode, strategy="", target=str(one.spec.target)),
@@ -91,10 +115,29 @@ def _not_started(one: Failed, emit: ev.Emit) -> Report:
     return report
 
 
-def _infer_and_run(one: Ready, run: Run) -> None:
-    """Stage the source as text, infer the types from all of it, and go on with a plan that knows them."""
-    first = one.prepared
-    stage = (first.spec.ledger_schema, names.stage_name(first.task.run))
+def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
+    """Do all that a run does but write to the target, and undo it; the plan then holds exact numbers."""
+    shown = one.prepared
+    # Two rehearsals at a time must not wait for each other's tables.
+    own = shown.named(secrets.token_hex(6))
+    run = Rehearsal(own.plan, one.connection, own.source, emit)
+    run.emit(ev.SpecTurn(name=one.spec.name))
+    try:
+        with run.rolled_back():
+            known = inferred(own, one.connection, run)
+            run.follow(known.rehearsal())
+    except SyncError as error:
+        return Failed(spec=one.spec, error=error)
+    plan = known.named(SHOWN_RUN).plan
+    plan = replace(plan, after=shown.plan.after, preview=run.preview)
+    return replace(one, prepared=replace(shown, plan=plan))
+
+
+def inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run) -> Prepared:
+    """Return a spec prepared with all types known: the unknown are inferred from the whole source, staged as text."""
+    if not first.untyped:
+        return first
+    stage, _ = staging.relations(first.task)
     drop = RunSql(title=f"drop {'.'.join(stage)}", sql=steps.text(staging.drop(stage)))
     tidy = Unit(name="tidy", steps=(drop,), always=True)
     copied = tuple(
@@ -108,25 +151,30 @@ def _infer_and_run(one: Ready, run: Run) -> None:
         )
     )
     try:
-        columns = {staged.column.field: staged.column.column for staged in first.task.stage}
-        types = infer(one.connection, stage, tuple(columns.values()), run.kinds)
-        by_column = {
-            loaded: types[column] for loaded, column in _direct(first).items() if loaded in first.untyped
-        }
-        second = prepare(
-            first.spec,
-            first.source,
-            one.connection,
-            target=first.plan.connection,
-            run=first.task.run,
-            inferred=by_column | {name: "text" for name in first.untyped if name not in by_column},
-            staged_rows=run.report.rows_read,
-            facts=first.facts,
-        )
+        return _typed(first, connection, stage, run)
     except BaseException:
         run.units((tidy,))
         raise
-    run.follow(second.plan)
+
+
+def _typed(
+    first: Prepared, connection: psycopg.Connection[TupleRow], stage: QualifiedName, run: Run
+) -> Prepared:
+    columns = {staged.column.field: staged.column.column for staged in first.task.stage}
+    types = infer(connection, stage, tuple(columns.values()), run.kinds)
+    by_column = {
+        loaded: types[column] for loaded, column in _direct(first).items() if loaded in first.untyped
+    }
+    return prepare(
+        first.spec,
+        first.source,
+        connection,
+        target=first.plan.connection,
+        run=first.task.run,
+        inferred=by_column | {name: "text" for name in first.untyped if name not in by_column},
+        staged_rows=run.report.rows_read,
+        facts=first.facts,
+    )
 
 
 def _direct(prepared: Prepared) -> dict[str, str]:

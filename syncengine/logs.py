@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, assert_never
 
@@ -52,13 +53,13 @@ def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps
 
     `steps` is the level of the lines for single steps: for people they are details, for machines they are not.
     """
-    spec = ""
+    # Specs that run at the same time do so in a thread each.
+    here = threading.local()
 
     def emit(event: ev.Event) -> None:
-        nonlocal spec
-        if isinstance(event, ev.SpecStarted):
-            spec = event.name
-        _write(logger.bind(run_id=run_id, spec=spec), event, steps)
+        if isinstance(event, ev.SpecStarted | ev.SpecTurn):
+            here.spec = event.name
+        _write(logger.bind(run_id=run_id, spec=getattr(here, "spec", "")), event, steps)
 
     return emit
 
@@ -67,6 +68,8 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
     match event:
         case ev.SpecStarted():
             log.info("spec started", mode=event.mode, strategy=event.strategy, target=event.target)
+        case ev.SpecTurn():
+            pass
         case ev.UnitStarted():
             log.debug("unit started", unit=event.unit, attempt=event.attempt)
         case ev.StepStarted():
@@ -91,6 +94,10 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)
         case ev.UnitCommitted():
             log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.PublishedBefore():
+            log.info("published before", unit=event.unit)
+        case ev.UnitRehearsed():
+            log.debug("rehearsed", unit=event.unit, seconds=round(event.seconds, 4))
         case ev.FileWritten():
             log.info("file written", path=event.path, rows=event.rows)
         case ev.SpecFailed():

@@ -71,6 +71,16 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
     )
 
 
+def rehearsal(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: str) -> Plan:
+    """Return the plan by which a run is rehearsed: the same, but by a strategy that classifies before it writes."""
+    staging = [strategy for strategy in strategies if strategy.stages]
+    execution = task.spec.execution
+    if execution.method not in {strategy.name for strategy in staging}:
+        execution = replace(execution, method="auto")
+    spec = replace(task.spec, execution=execution)
+    return plan(replace(task, spec=spec, rehearsed=True), mode, staging, connection=connection)
+
+
 def _with_hooks(unit: Unit, task: Task) -> Unit:
     """Return a unit with the user's statements before and after its own, and the checks at its end."""
     if not unit.publishes:
@@ -116,8 +126,10 @@ def _checks(task: Task) -> Iterator[str]:
     if not task.table.exists:
         yield f"{task.table} does not exist and will be created"
     else:
-        yield f"{task.table} is a {task.table.kind_text} with {len(task.table.columns)} columns"
-    yield f"{len(task.loaded)} columns are loaded: {', '.join(task.columns)}"
+        columns = len(task.table.columns)
+        yield f"{task.table} is a {task.table.kind_text} with {columns} column{'s' * (columns != 1)}"
+    one = len(task.loaded) == 1
+    yield f"{len(task.loaded)} column{' is' if one else 's are'} loaded: {', '.join(task.columns)}"
     if task.locks and task.table.exists:
         yield (
             f"{task.table} is locked in SHARE ROW EXCLUSIVE mode while it is published: reading goes on, writing waits,"
@@ -132,6 +144,8 @@ def _checks(task: Task) -> Iterator[str]:
 
 
 def _warnings(task: Task) -> Iterator[str]:
+    if task.table.inherited:
+        yield f"tables inherit from {task.table}: their rows are left alone, as its indexes do not cover them"
     for trigger in task.table.triggers:
         events = {"INSERT", "UPDATE"} & set(trigger.events)
         if trigger.timing == "BEFORE" and trigger.row and events:
@@ -146,11 +160,19 @@ def _warnings(task: Task) -> Iterator[str]:
             yield f"deleting a row changes rows of {other} that refer to it ({key.name}: {key.on_delete})"
         elif key.on_delete == "cascade" and task.spec.delete.cascade:
             yield f"deleting a row deletes rows of {key.schema}.{key.table} that refer to it ({key.name})"
+    if task.spec.execution.chunk_rows is not None:
+        yield "execution.chunk_rows has no effect: with `transaction: all` everything is one chunk"
+    if (task.spec.execution.workers or 1) > 1:
+        yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
     if task.spec.before or task.spec.after:
         yield "the statements under before and after are not part of a preview: what they change is not counted"
     if task.spec.mode in ("upsert", "ignore", "mirror"):
-        for name in task.table.unfilled(task.columns):
+        set_by_mode = [task.soft.column] if task.soft is not None and task.soft.stated else []
+        for name in task.table.unfilled([*task.columns, *set_by_mode]):
             yield f"column {name} is NOT NULL without a default and not loaded: a new key will fail"
-    for item in task.assignments:
-        if item.expression is not None and item.expression.reads("target") and item.compared:
-            yield f"{item.column} is computed from the stored row: a second run computes it again"
+    summed = [item.column for item in task.assignments if item.accumulates]
+    if summed:
+        yield (
+            f"{', '.join(summed)} accumulate{'s' if len(summed) == 1 else ''}: a source with the same contents is"
+            " published once, then it is nothing to do (--again does it all the same)"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,13 @@ from syncengine.model.plan import Plan
 from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
-from syncengine.resolve import resolve
+from syncengine.resolve import in_order, resolve
 from syncengine.resolve.columns import undeclared
+from syncengine.resolve.joins import taken_columns
 from syncengine.resolve.operators import extension_types, qualify
 from syncengine.spec.expressions import of_catalog, parse, with_operators
-from syncengine.sql import probes
+from syncengine.spec.grammar import redirected
+from syncengine.sql import outcome, probes
 
 if TYPE_CHECKING:
     import psycopg
@@ -40,6 +42,24 @@ class Prepared:
     task: Task
     plan: Plan
     untyped: tuple[str, ...] = ()
+
+    def named(self, run: str) -> Prepared:
+        """Return the same for another run's staging tables."""
+        task = replace(self.task, run=run)
+        fresh = planner.plan(
+            task, registry.mode(self.spec.mode), registry.strategies(), connection=self.plan.connection
+        )
+        return replace(self, task=task, plan=replace(self.plan, units=fresh.units))
+
+    def rehearsal(self) -> Plan:
+        """Return the plan by which the run is rehearsed; its checks look at what the target would hold."""
+        mode, strategies = registry.mode(self.spec.mode), registry.strategies()
+        checks = tuple(
+            replace(check, sql=redirected(check.sql, self.task.target, outcome.OUTCOME))
+            for check in self.task.spec.checks
+        )
+        task = replace(self.task, spec=replace(self.task.spec, checks=checks))
+        return planner.rehearsal(task, mode, strategies, connection=self.plan.connection)
 
 
 def open_source(spec: Spec) -> Source:
@@ -74,8 +94,11 @@ def prepare(
     table = catalog.table_facts(
         connection, spec.target.schema, spec.target.table, lock_timeout=spec.execution.lock_timeout
     )
-    facts = _with_fields(facts, table)
+    facts = _with_fields(facts, table, spec)
     declared = _declared(spec, connection, inferred or {})
+    looked_up = _looked_up(spec, connection)
+    if not table.exists:
+        declared |= taken_columns(spec.lookups, table, looked_up)
     mode = registry.mode(spec.mode)
     task = resolve(
         spec,
@@ -90,23 +113,48 @@ def prepare(
         parse=parse_index,
         read_default=of_catalog,
         infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
+        looked_up=looked_up,
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
-    _check_expressions(task, connection)
-    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     untyped = undeclared(task, declared)
+    if not untyped:
+        # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
+        _check_expressions(task, connection)
+    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     if untyped:
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))
     return Prepared(spec=spec, source=source, facts=facts, task=task, plan=plan, untyped=untyped)
 
 
-def _with_fields(facts: SourceFacts, table: TableFacts) -> SourceFacts:
-    """Take a source without a row, which can't show its fields, for one with all that the table has."""
+def _looked_up(spec: Spec, connection: psycopg.Connection[TupleRow]) -> dict[str, TableFacts]:
+    """Return the tables of a spec's lookups, by column."""
+    timeout = spec.execution.lock_timeout
+    return {
+        lookup.column: catalog.table_facts(
+            connection, lookup.table.schema, lookup.table.table, lock_timeout=timeout
+        )
+        for lookup in spec.lookups
+    }
+
+
+def _with_fields(facts: SourceFacts, table: TableFacts, spec: Spec) -> SourceFacts:
+    """Take a source without a row, which can't show its fields, for one with all that the table has and it may load."""
     if facts.fields or facts.rows != 0:
         return facts
-    names = tuple(c.name for c in table.columns if not c.generated and c.identity != "always")
-    return replace(facts, fields=names)
+    names = (c.name for c in table.columns if not c.generated and c.identity != "always")
+    set_by_mode = {name.casefold() for name in _set_by_mode(spec)}
+    return replace(facts, fields=tuple(name for name in names if name.casefold() not in set_by_mode))
+
+
+def _set_by_mode(spec: Spec) -> Iterator[str]:
+    """Yield the columns that the mode sets, which no source may load."""
+    if spec.delete.soft is not None:
+        yield spec.delete.soft.column
+    if spec.mode == "history":
+        yield spec.history.valid_to
+        yield from () if spec.history.current is None else (spec.history.current,)
+        yield from () if spec.history.since is not None else (spec.history.valid_from,)
 
 
 def _declared(
@@ -156,5 +204,16 @@ def _check_expressions(task: Task, connection: psycopg.Connection[TupleRow]) -> 
         for pointer, value, statement in probes.of_task(task)
     ]
     problems = catalog.check_expressions(connection, found)
+    problems += catalog.check_settings(
+        connection,
+        [(task.spec.mark(f"/session/{name}"), name, value) for name, value in task.spec.session],
+    )
+    if task.table.exists and not task.spec.before:
+        # What `before` makes, a check may ask about.
+        checks = [
+            (task.spec.mark(f"/checks/{number}/sql"), item.sql, probes.check(item.sql))
+            for number, item in enumerate(task.spec.checks)
+        ]
+        problems += catalog.check_expressions(connection, checks, as_role=True)
     if problems:
-        raise SpecErrors(problems)
+        raise SpecErrors(in_order(problems))

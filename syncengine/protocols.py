@@ -127,9 +127,13 @@ class Mode(Protocol):
 
 
 class Strategy(Protocol):
-    """How the rows get there.  Pure: it asks the mode for SQL and never sees a connection."""
+    """How the rows get there.  Pure: it asks the mode for SQL and never sees a connection.
+
+    `stages`: the target sees the rows only after they are classified, so that it can be rehearsed.
+    """
 
     name: ClassVar[str]
+    stages: ClassVar[bool]
 
     def judge(self, task: Task) -> Verdict: ...
 

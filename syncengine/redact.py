@@ -65,5 +65,6 @@ def redact_error(error: SyncError) -> SyncError:
 def _pattern() -> re.Pattern[str] | None:
     if not _secrets:
         return None
-    # The longest first: one secret may hold another.
-    return re.compile("|".join(re.escape(secret) for secret in sorted(_secrets, key=lambda s: (-len(s), s))))
+    # The longest first: one secret may hold another.  A copy, for another thread may add one meanwhile.
+    known = sorted(_secrets.copy(), key=lambda s: (-len(s), s))
+    return re.compile("|".join(re.escape(secret) for secret in known))

@@ -1,14 +1,14 @@
-"""Which database a spec goes to, and one open connection to each."""
+"""Which database a spec goes to, and for each thread one open connection to it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from syncengine.errors import ConnectionFailed, Location, OptionError, SpecError
+from syncengine.errors import ConnectionFailed, EmbeddedError, Location, OptionError, SpecError, SyncError
 from syncengine.model.spec import Spec
 from syncengine.spec.project import Project
 
@@ -51,8 +51,8 @@ def choose(spec: Spec, project: Project, option: str | None, environ: Mapping[st
     for variable in VARIABLES:
         if environ.get(variable):
             return Choice(name=f"${variable}", url=environ[variable])
-    if not project.embedded and (project.connections or environ.get("CI")):
-        why = "the project file names connections" if project.connections else "$CI is set"
+    why = _no_fallback(project, environ)
+    if why:
         raise OptionError(
             f"no connection is given, and {why}: the embedded server would hide a mistake",
             hint="set $SYNCENGINE_URL, give --connection, or write `embedded: true` into syncengine.yaml",
@@ -60,13 +60,64 @@ def choose(spec: Spec, project: Project, option: str | None, environ: Mapping[st
     return Choice(name=EMBEDDED, url=None)
 
 
+def _no_fallback(project: Project, environ: Mapping[str, str]) -> str | None:
+    """Return why the embedded server would not be meant."""
+    if project.embedded:
+        return None
+    if project.env is not None:
+        return f"the environment `{project.env}` is chosen"
+    if project.connections:
+        return "the project file names connections"
+    return "$CI is set" if environ.get("CI") else None
+
+
 def _named(name: str, project: Project) -> Choice | None:
     url = project.connections.get(name)
     return Choice(name=name, url=url) if url is not None else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An open target: how it was chosen, its URL, and this thread's connection to it."""
+
+    name: str
+    url: str
+    connection: psycopg.Connection[TupleRow]
+
+
+class Connections:
+    """One open connection per URL, for one thread; opened at first use, closed together."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._open: dict[str, psycopg.Connection[TupleRow]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def to(self, url: str) -> psycopg.Connection[TupleRow]:
+        """Return the open connection to a database.  Raises OptionError, ConnectionFailed."""
+        from syncengine.connect import connect
+
+        connection = self._open.get(url)
+        if connection is None or connection.closed:
+            connection = self._open[url] = self._stack.enter_context(closing(connect(url)))
+        return connection
+
+
 class Targets:
-    """The connections of one call, opened at first use and closed at its end.
+    """The targets of one call, opened at first use and closed at its end.
 
     `announce` is told once of each target that is used: how it was chosen, and where it is.
     """
@@ -81,7 +132,9 @@ class Targets:
         self._environ = environ
         self._announce = announce
         self._stack = ExitStack()
-        self._open: dict[str, psycopg.Connection[TupleRow]] = {}
+        self._connections = Connections()
+        self._urls: dict[str, str] = {}
+        self._failed: dict[str, SyncError] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -92,23 +145,28 @@ class Targets:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.close()
+        # A server of ours is left when the connections to it are closed.
+        with self._stack:
+            self._connections.close()
 
-    def connect(self, spec: Spec, project: Project) -> tuple[Choice, psycopg.Connection[TupleRow]]:
-        """Return the choice and its connection; raises OptionError, SpecError, ConnectionFailed, EmbeddedError."""
-        from syncengine.connect import connect
+    def connect(self, spec: Spec, project: Project) -> Target:
+        """Open the target of a spec; raises OptionError, SpecError, ConnectionFailed, EmbeddedError.
 
+        A database that can't be reached is not tried again in the same call.
+        """
         choice = choose(spec, project, self._option, self._environ)
         key = choice.url or f"embedded:{project.folder}"
-        connection = self._open.get(key)
-        if connection is None or connection.closed:
-            try:
-                connection = self._stack.enter_context(connect(self._url(choice, project)))
-            except (OptionError, ConnectionFailed) as error:
+        if key in self._failed:
+            raise self._failed[key]
+        try:
+            url = self._urls.get(key) or self._url(choice, project)
+            self._urls[key] = url
+            return Target(name=choice.name, url=url, connection=self._connections.to(url))
+        except (OptionError, ConnectionFailed, EmbeddedError) as error:
+            if not isinstance(error, EmbeddedError):
                 error.location = error.location or Location(choice.name)
-                raise
-            self._open[key] = connection
-        return choice, connection
+            self._failed[key] = error
+            raise
 
     def _url(self, choice: Choice, project: Project) -> str:
         from syncengine.connect import describe

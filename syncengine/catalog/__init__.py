@@ -3,15 +3,19 @@
 Every look is a read-only transaction that is rolled back, so nothing is left behind and no lock is kept.
 """
 
-from syncengine.catalog.probes import check_expressions, server_arbiter
+from syncengine.catalog.probes import check_expressions, check_settings, server_arbiter
+from syncengine.catalog.references import References, references
 from syncengine.catalog.server import function_volatility, operators, server_facts
 from syncengine.catalog.tables import table_facts
 from syncengine.catalog.types import types
 
 __all__ = [
+    "References",
     "check_expressions",
+    "check_settings",
     "function_volatility",
     "operators",
+    "references",
     "server_arbiter",
     "server_facts",
     "table_facts",

@@ -19,16 +19,21 @@ _TEXT_CLASSES = ("42", "22", "21", "0A", "2F", "39")
 
 
 def check_expressions(
-    conn: psycopg.Connection, probe_sql: Sequence[tuple[Location | None, str, Composed]]
+    conn: psycopg.Connection,
+    probe_sql: Sequence[tuple[Location | None, str, Composed]],
+    *,
+    as_role: bool = False,
 ) -> list[SyncError]:
     """EXPLAIN each statement under the pinned path and return what the server has against them, in order.
+
+    `as_role`: under the role's own path, as checks run.
 
     Each probe is the place and the text that a user wrote, and the statement it was put into.  Raises what is
     no fault of the texts, such as a lost connection.
     """
     if not probe_sql:
         return []
-    with pinned(conn, doing="checking expressions"):
+    with (own_path if as_role else pinned)(conn, doing="checking expressions"):
         found = [_check(conn, location, text, statement) for location, text, statement in probe_sql]
     return [problem for problem in found if problem is not None]
 
@@ -46,6 +51,24 @@ def _check(
         kind = MissingPrivilege if isinstance(wrapped, MissingPrivilege) else SpecError
         return kind(wrapped.message, detail=f"in: {text}", hint=wrapped.hint, location=location)
     return None
+
+
+def check_settings(
+    conn: psycopg.Connection, settings: Sequence[tuple[Location, str, str]]
+) -> list[SyncError]:
+    """Return what the server has against settings, each with its place, name and value."""
+    if not settings:
+        return []
+    found = []
+    with pinned(conn, doing="checking the session's settings"):
+        for location, name, value in settings:
+            try:
+                with conn.transaction():
+                    conn.execute("SELECT set_config(%s, %s, true)", [name, value])
+            except psycopg.Error as error:
+                wrapped = wrap(error, doing="setting it")
+                found.append(SpecError(wrapped.message, hint=wrapped.hint, location=location))
+    return [*found]
 
 
 def server_arbiter(

@@ -26,6 +26,8 @@ SELECT pg_catalog.current_setting('server_version'),
        engine.oid IS NOT NULL,
        pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
            AND pg_catalog.has_schema_privilege(engine.oid, 'CREATE'),
+       CASE WHEN pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
+            THEN pg_catalog.to_regclass(pg_catalog.format('%%I.runs', %s::text)) IS NOT NULL ELSE false END,
        pg_catalog.current_setting('server_encoding')
 FROM (SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))::pg_catalog.oid) AS engine (oid)"""
 
@@ -46,11 +48,12 @@ def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts
     """Return the facts, by one query.  Raises TargetError for servers older than PostgreSQL 14."""
     _refuse_old(conn.info.server_version)
     try:
-        row = conn.execute(_SERVER, (engine_schema,)).fetchone()
+        row = conn.execute(_SERVER, (engine_schema, engine_schema)).fetchone()
     except psycopg.Error as error:
         raise wrap(error, doing="looking at the server") from error
     assert row is not None  # one FROM row, always
-    version, database, role, path, read_only, recovery, may_create, may_temp, exists, writable, encoding = row
+    version, database, role, path, read_only, recovery, may_create, may_temp, *engine, encoding = row
+    exists, writable, ledger = engine
     return ServerFacts(
         version=conn.info.server_version,
         version_text=version,
@@ -61,6 +64,7 @@ def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts
         in_recovery=recovery,
         engine_schema=writable if exists else may_create,
         engine_schema_exists=exists,
+        ledger_exists=ledger,
         temporary=may_temp,
         encoding=encoding,
     )

@@ -6,19 +6,24 @@ import importlib
 import os
 import signal
 import sys
+import threading
+from contextlib import suppress
 from types import FrameType
 from typing import TextIO
 
 import click
 
 from syncengine.errors import SyncError
+from syncengine.job import WORKER
 
 # Each command is imported when it is asked for: --help and validate need neither driver nor server.
 _COMMANDS = {
     "db": "The embedded PostgreSQL: start, stop, status, url, psql.",
+    "explain": "Tell what an error code means and how to mend it.",
+    "init": "Write an example project, or a spec for a file.",
     "plan": "Show what a run would do and why; never writes.",
     "run": "Make the targets hold what the sources say.",
-    "schema": "Print the JSON Schema of spec files, for editors.",
+    "schema": "Print the JSON Schema of spec and project files, for editors.",
     "validate": "Check specs without any server.",
 }
 INVALID = 3
@@ -68,7 +73,14 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and leave with the exit code of docs/spec.md §6."""
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(_code(sys.argv[1:]))
+    code = _code(sys.argv[1:])
+    if any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
+        # A spec that was interrupted waits for its source, and would keep the interpreter from ending in order.
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

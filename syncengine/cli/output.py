@@ -9,6 +9,7 @@ from typing import ParamSpec
 
 import click
 
+from syncengine.cli.options import Logging
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
 from syncengine.protocols import View
@@ -67,18 +68,16 @@ def _unbroken(write: Callable[P, None]) -> Callable[P, None]:
 
 
 @contextmanager
-def listening(
-    run_id: str, log_format: str, log_level: str, quiet: bool
-) -> Iterator[tuple[ev.Emit, Announce]]:
+def listening(run_id: str, logging: Logging) -> Iterator[tuple[ev.Emit, Announce]]:
     """Yield who is told of events and of the databases used: a progress bar at a terminal, else log lines."""
     from syncengine import logs
 
-    bar = sys.stderr.isatty() and log_format == "console" and not quiet and log_level == "info"
-    level = "error" if quiet else "warning" if bar else log_level
-    logger = logs.configure(form=log_format, level=level)
-    log = _unbroken(logs.emitter(logger, run_id, steps="info" if log_format == "json" else "debug"))
+    bar = sys.stderr.isatty() and logging.form == "console" and not logging.quiet and logging.level == "info"
+    level = "error" if logging.quiet else "warning" if bar else logging.level
+    logger = logs.configure(form=logging.form, level=level)
+    log = _unbroken(logs.emitter(logger, run_id, steps="info" if logging.form == "json" else "debug"))
     announce = _unbroken(logs.announcer(logger, run_id))
-    if log_format == "json":
+    if logging.form == "json":
         with _all_logged(_unbroken(logs.reporter(logger, run_id))):
             yield log, announce
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,10 @@ from syncengine.model import events as ev
 
 
 class Bars:
-    """One bar for the spec under way; it goes when the spec is done, for the report says the rest."""
+    """One bar for each spec under way; it goes when the spec is done, for the report says the rest.
+
+    Specs that run at the same time do so in a thread each.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
@@ -35,7 +39,7 @@ class Bars:
             console=self._console,
             transient=True,
         )
-        self._task: TaskID | None = None
+        self._tasks: dict[int, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -59,11 +63,12 @@ class Bars:
         """Move the bar."""
         match event:
             case ev.SpecStarted():
-                self._task = self._progress.add_task(event.name, total=event.bytes, rows="", step="")
+                task = self._progress.add_task(event.name, total=event.bytes, rows="", step="")
+                self._tasks[get_ident()] = task
             case ev.SpecFinished() | ev.SpecFailed():
-                if self._task is not None:
-                    self._progress.remove_task(self._task)
-                    self._task = None
+                done = self._tasks.pop(get_ident(), None)
+                if done is not None:
+                    self._progress.remove_task(done)
             case ev.StepStarted():
                 self._show(step=event.step)
             case ev.Progress():
@@ -75,6 +80,7 @@ class Bars:
                 pass
 
     def _show(self, *, completed: int | None = None, total: int | None = None, **fields: str) -> None:
-        if self._task is not None:
+        task = self._tasks.get(get_ident())
+        if task is not None:
             known: dict[str, Any] = dict(fields)
-            self._progress.update(self._task, completed=completed, total=total, **known)
+            self._progress.update(task, completed=completed, total=total, **known)

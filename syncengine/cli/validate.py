@@ -15,23 +15,28 @@ from syncengine.cli import options
 @options.view
 @options.logs
 def command(
-    paths: tuple[str, ...], connection: str | None, view: str, log_format: str, log_level: str, quiet: bool
+    paths: tuple[str, ...],
+    env: str | None,
+    select: tuple[str, ...],
+    connection: str | None,
+    view: str,
+    logging: options.Logging,
 ) -> int:
     """Check specs without any server: YAML, keys, values, expressions, combinations.
 
     All problems of all files are shown at once.  Takes the options of `run`, but connects to nothing.  Exit codes:
     0 valid, 3 not.
     """
-    from syncengine import api, registry
+    from syncengine import registry
     from syncengine.cli.output import listening, refuse, say
     from syncengine.errors import SyncError
+    from syncengine.loading import load
 
     shown = registry.view(view)
-    logging = listening("validate", log_format, log_level, quiet) if log_format == "json" else nullcontext()
     try:
-        with logging:
-            jobs = api.load(paths)
+        with listening("validate", logging) if logging.form == "json" else nullcontext():
+            jobs = load(paths, env=env, select=select)
     except SyncError as error:
-        return refuse(shown, "", error, log_format)
+        return refuse(shown, "", error, logging.form)
     say(shown.valid([one.spec for one in jobs]))
     return 0

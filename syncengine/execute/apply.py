@@ -33,6 +33,7 @@ from syncengine.model.plan import (
     Check,
     CheckLimits,
     CheckResult,
+    Claim,
     Classify,
     CopyIn,
     InsertRows,
@@ -54,6 +55,10 @@ _FAILURES: dict[str, type[SyncError]] = {
     "unresolved-lookup": UnresolvedLookup,
     "would-cascade": WouldCascade,
 }
+
+
+class NothingToDo(Exception):
+    """What is staged was published before; the unit is rolled back."""
 
 
 class Run:
@@ -104,15 +109,15 @@ class Run:
                 self._transaction(unit, isolation)
                 return
             except Conflict as error:
-                self._discard_files()
-                if not _may_repeat(unit, isolation, attempt, self.plan.retries, error):
+                self.discard_files()
+                if not may_repeat(unit, isolation, attempt, self.plan.retries, error):
                     raise
                 pause = retry.wait(attempt, self._dice)
                 self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message, retry_in=pause))
                 time.sleep(pause)
                 attempt += 1
             except BaseException:
-                self._discard_files()
+                self.discard_files()
                 raise
 
     def _transaction(self, unit: Unit, isolation: str) -> None:
@@ -121,19 +126,35 @@ class Run:
         try:
             self.connection.isolation_level = level
             with self.connection.transaction():
-                self._open(unit)
-                self.connection.execute(self._settings())
-                self._steps(unit, last_resort=level.name == "READ_COMMITTED")
-                if unit.publishes:
-                    self._close_books(exact=unit.exact and isolation == unit.isolation)
+                self.open(unit)
+                self.perform(unit, as_planned=isolation == unit.isolation)
+        except NothingToDo:
+            self.emit(ev.PublishedBefore(unit=unit.name))
         except psycopg.Error as error:
             raise wrap(error, doing="committing") from error
+        self.committed(unit, started)
+
+    def perform(self, unit: Unit, *, as_planned: bool) -> None:
+        """Carry out the steps of a unit within a transaction; raises NothingToDo."""
+        self.connection.execute(self._settings())
+        self._steps(unit, last_resort=not as_planned or unit.isolation == "read committed")
+        if unit.publishes:
+            self._close_books(exact=unit.exact and as_planned)
+
+    def check(self, unit: Unit) -> None:
+        """Evaluate the user's queries on the result."""
+        for step in unit.steps:
+            if isinstance(step, CheckResult):
+                self._timed(unit, step)
+
+    def committed(self, unit: Unit, started: float) -> None:
+        """Tell that a unit's work is there to stay, and put its files in their places."""
         self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
         files, self._files = self._files, []
         for file in files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
 
-    def _open(self, unit: Unit) -> None:
+    def open(self, unit: Unit) -> None:
         """Take the locks of a unit; neither SET nor LOCK takes the transaction's snapshot, as a query would."""
         if unit.opening:
             timeout = dict(self.plan.settings)["lock_timeout"]
@@ -204,6 +225,8 @@ class Run:
                 return 0
             case Classify():
                 return self._classify(unit, step)
+            case Claim():
+                return self._claim(step)
             case WriteFile():
                 file = write(step, self.connection)
                 self._files.append(file)
@@ -244,7 +267,12 @@ class Run:
         return sent.taken
 
     def _check(self, step: Check) -> int:
-        found = self.connection.execute(step.sql.encode()).fetchall()
+        try:
+            found = self.connection.execute(step.sql.encode()).fetchall()
+        except psycopg.DataError as error:
+            wrapped = wrap(error, doing=f'at step "{step.title}"')
+            wrapped.location = step.location
+            raise wrapped from error
         if found:
             samples = "; ".join(str(row[0]) for row in found)
             total = int(found[0][1])
@@ -259,6 +287,11 @@ class Run:
                 location=step.location,
             )
         return 0
+
+    def _claim(self, step: Claim) -> int:
+        if self.connection.execute(step.sql.encode()).fetchone() is None and not step.again:
+            raise NothingToDo
+        return 1
 
     def _check_limits(self, step: CheckLimits) -> int:
         row = self.connection.execute(step.sql.encode()).fetchone() if step.sql else None
@@ -309,13 +342,13 @@ class Run:
                 hint="nothing was published; another process may have changed the staging table: run it again",
             )
 
-    def _discard_files(self) -> None:
+    def discard_files(self) -> None:
         for file in self._files:
             file.discard()
         self._files.clear()
 
 
-def _may_repeat(unit: Unit, isolation: str, attempt: int, retries: int, error: Conflict) -> bool:
+def may_repeat(unit: Unit, isolation: str, attempt: int, retries: int, error: Conflict) -> bool:
     """Tell whether another attempt follows: `retries` as planned, and one READ COMMITTED for those not so planned."""
     if error.sqlstate in ("55P03", "42P07") or not unit.repeatable:
         return False  # lock_timeout has been waited out, the plan's table is there already, or the source has been read

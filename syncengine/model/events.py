@@ -23,6 +23,13 @@ class SpecStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpecTurn:
+    """What follows is about this spec: several take turns where they are published together."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStarted:
     unit: str
     attempt: int
@@ -96,6 +103,21 @@ class UnitCommitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedBefore:
+    """The spec has published these contents already, so that nothing was done: docs/spec.md §11, rule 6."""
+
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRehearsed:
+    """All but the writing was done, and will be rolled back."""
+
+    unit: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileWritten:
     path: str
     rows: int
@@ -113,6 +135,7 @@ class SpecFinished:
 
 Event = (
     SpecStarted
+    | SpecTurn
     | UnitStarted
     | StepStarted
     | Progress
@@ -122,6 +145,8 @@ Event = (
     | StepFinished
     | UnitRolledBack
     | UnitCommitted
+    | UnitRehearsed
+    | PublishedBefore
     | FileWritten
     | SpecFailed
     | SpecFinished

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from syncengine.model.plan import InsertRows, Sample
+from syncengine.model.plan import InsertRows
 from syncengine.model.report import COUNTERS
 
 if TYPE_CHECKING:
-    from syncengine.model.plan import Plan, Step, Unit
+    from syncengine.model.plan import Plan, Unit
+    from syncengine.model.preview import Preview, Row, SampleRow
 
 FORMAT = 1
+_SIGNS = {"insert": "+", "update": "~", "delete": "-"}
+_LONGEST = 60
+_UNCLEAR = re.compile(r"[\s,=\"]|->")
 
 
 def explain(plan: Plan, *, sql: bool = False) -> str:
@@ -28,7 +34,11 @@ def _lines(plan: Plan, sql: bool) -> Iterator[str]:
 def _facts(plan: Plan) -> Iterator[str]:
     cost = f"cost {quantity(plan.cost)} rows"
     yield f"{plan.name}: {plan.mode} {plan.source} into {plan.target} by {plan.strategy} ({cost})"
+    if plan.preview is not None:
+        yield from _preview_lines(plan.preview)
     yield f"  target   {plan.connection}"
+    for wait in plan.after:
+        yield f"  after    {wait.name} ({wait.reason})"
     for warning in plan.warnings:
         yield f"  warning  {warning}"
     yield f"  because  {'; '.join(plan.reasons)}"
@@ -40,6 +50,49 @@ def _facts(plan: Plan) -> Iterator[str]:
         yield f"  checked  {check}"
 
 
+def _preview_lines(preview: Preview) -> Iterator[str]:
+    """Yield the exact numbers; what stops the run and what it deletes come first."""
+    counts, error = preview.counts, preview.error
+    if error is not None:
+        yield f"  BLOCKED  {error.message}{'; ' + error.detail if error.detail else ''} [{error.code}]"
+        yield f"           {error.hint}"
+    if counts.deleted or counts.to_delete:
+        yield f"  - delete     {counts.deleted:>12,}"
+    yield f"  + insert     {counts.inserted:>12,}"
+    yield f"  ~ update     {counts.updated:>12,}"
+    yield f"  = unchanged  {counts.unchanged:>12,}"
+    yield f"  | skipped    {counts.skipped:>12,}"
+    if counts.duplicates:
+        yield f"  2 duplicates {counts.duplicates:>12,}"
+    yield f"  rows read    {counts.rows_read:>12,}"
+    if preview.unchecked:
+        yield f"  not checked before a run: {', '.join(preview.unchecked)}"
+    for sample in preview.samples:
+        yield f"  sample   {_SIGNS[sample.op]} {_cells(sample.key)}{_changes(sample)}"
+
+
+def _changes(sample: SampleRow) -> str:
+    """Return what a sampled row holds, of an update only what changes."""
+    if sample.old is not None and sample.new is not None:
+        changes = (f"{name} {_cell(old)} -> {_cell(new)}" for name, (old, new) in sample.changes.items())
+        return ": " + ", ".join(changes)
+    row = {name: text for name, text in (sample.new or sample.old or {}).items() if name not in sample.key}
+    return f": {_cells(row)}" if row and sample.key else _cells(row)
+
+
+def _cells(row: Row) -> str:
+    return ", ".join(f"{name}={_cell(text)}" for name, text in row.items())
+
+
+def _cell(text: str | None) -> str:
+    """Return a value as it is told apart from its neighbours: quoted where that is needed, and not too long."""
+    if text is None:
+        return "NULL"
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 1] + "…"
+    return json.dumps(text, ensure_ascii=False) if _UNCLEAR.search(text) or text in ("", "NULL") else text
+
+
 def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     transaction = (
         "one transaction, repeatable read" if unit.isolation == "repeatable read" else "own transaction"
@@ -47,18 +100,13 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     when = ", whatever happened before" if unit.always else ""
     yield f"  {unit.name:<8} {transaction}{when}"
     if not sql:
-        yield from (_flat(f"    - {step.title}") for step in _steps(unit) if not _is_last(step))
+        yield from (_flat(f"    - {step.title}") for step in unit.of_run if not _is_last(step))
         return
-    for step in _steps(unit):
+    for step in unit.of_run:
         last = " (only in the last attempt, when other writers were in the way)" if _is_last(step) else ""
         yield _flat(f"    -- {step.title}{last}")
         if step.sql:
             yield f"    {step.sql}{' …' if isinstance(step, InsertRows) else ''};"
-
-
-def _steps(unit: Unit) -> tuple[Step, ...]:
-    """Return what a run carries out."""
-    return tuple(step for step in (*unit.opening, *unit.steps) if not isinstance(step, Sample))
 
 
 def _flat(line: str) -> str:
@@ -84,7 +132,10 @@ def quantity(number: int) -> str:
 
 
 def document(plan: Plan) -> dict[str, object]:
-    """Return a plan as JSON values (docs/spec.md §6); the counters are null, for nothing was counted."""
+    """Return a plan as JSON values (docs/spec.md §6); the counters are null where nothing was counted."""
+    preview = plan.preview
+    counts = dict.fromkeys(COUNTERS) if preview is None else {n: getattr(preview.counts, n) for n in COUNTERS}
+    error = preview.error if preview is not None else None
     return {
         "name": plan.name,
         "mode": plan.mode,
@@ -92,6 +143,7 @@ def document(plan: Plan) -> dict[str, object]:
         "source": plan.source,
         "target": plan.target,
         "connection": plan.connection,
+        "after": [{"name": wait.name, "reason": wait.reason} for wait in plan.after],
         "cost": plan.cost,
         "estimated_rows": plan.rows,
         "reasons": list(plan.reasons),
@@ -102,8 +154,13 @@ def document(plan: Plan) -> dict[str, object]:
         "steps": [
             {"unit": unit.name, "isolation": unit.isolation, "title": step.title, "sql": step.sql}
             for unit in plan.units
-            for step in _steps(unit)
+            for step in unit.of_run
         ],
-        **dict.fromkeys(COUNTERS),
-        "error": None,
+        **counts,
+        "samples": [_sample(sample) for sample in preview.samples] if preview is not None else None,
+        "error": error.document() if error is not None else None,
     }
+
+
+def _sample(sample: SampleRow) -> dict[str, object]:
+    return {"op": sample.op, "key": sample.key, "old": sample.old, "new": sample.new}

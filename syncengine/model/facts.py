@@ -10,6 +10,10 @@ from typing import Literal
 Relation = Literal["table", "partitioned", "view", "foreign", "other"]
 
 
+# The field in which a partial row lists the names of the fields that it lacks.
+ABSENT = "(absent)"
+
+
 class Handover(enum.Flag):
     """The forms in which a source lets data go."""
 
@@ -34,7 +38,8 @@ class SourceFacts:
     `fields` keep the source's order; `named` is False where they are only numbered ("1", "2", …) and map by
     position.  `rows` is exact if `exact`, else an estimate, None if nothing is known.  `reopenable`: it can be read
     more than once.  `json_values`: values come from JSON or YAML, so that a text bound for a json column is a JSON
-    string and not JSON itself.
+    string and not JSON itself.  `partial`: rows need not have every field; one more field at their end (ABSENT) lists
+    the names of those that a row lacks, or is None.
     """
 
     label: str
@@ -46,6 +51,7 @@ class SourceFacts:
     bytes: int | None = None
     reopenable: bool = True
     json_values: bool = False
+    partial: bool = False
     csv: CsvFormat | None = None
     notes: tuple[str, ...] = ()
 
@@ -88,13 +94,15 @@ class ColumnFacts:
 class IndexFacts:
     """A unique or exclusion index.  `keys` are column names, or the text of an expression as the server deparses
     it (`expressions` tells which), in index order without INCLUDE columns.  `equality` holds each key's
-    equality operator.  `predicate` is the deparsed WHERE of a partial index.
+    equality operator, `collations` its collation where that decides what is equal and is not the column's own.
+    `predicate` is the deparsed WHERE of a partial index.
     """
 
     name: str
     keys: tuple[str, ...]
     expressions: tuple[bool, ...] = ()
     equality: tuple[tuple[str, str], ...] = ()
+    collations: tuple[tuple[str, str] | None, ...] = ()
     predicate: str | None = None
     unique: bool = True
     primary: bool = False
@@ -145,7 +153,8 @@ class TableFacts:
 
     `rows` is the server's estimate, None if it was never analysed.  `privileges` are the role's on the whole
     table; `row_security` tells that policies apply to the role.  `insertable`, `updatable` speak of views and
-    foreign tables.  A missing table has the privilege CREATE if the role may make tables in its schema.
+    foreign tables; `inherited` tells that other tables, not partitions, inherit from it.  A missing table has the
+    privilege CREATE if the role may make tables in its schema.
     """
 
     schema: str
@@ -164,6 +173,7 @@ class TableFacts:
     schema_usage: bool = True
     row_security: bool = False
     rows: int | None = None
+    inherited: bool = False
     insertable: bool = True
     updatable: bool = True
 
@@ -194,6 +204,7 @@ class ServerFacts:
     """The server and what the role may do there.  `version` is server_version_num (180006).
 
     `engine_schema` tells that the role can put staging tables there (it exists and is writable, or can be made).
+    `ledger_exists`: the engine's tables are there already.
     `search_path` is the role's own, as `current_setting` gives it.
     """
 
@@ -206,5 +217,6 @@ class ServerFacts:
     in_recovery: bool = False
     engine_schema: bool = True
     engine_schema_exists: bool = False
+    ledger_exists: bool = False
     temporary: bool = True
     encoding: str = "UTF8"

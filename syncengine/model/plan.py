@@ -6,11 +6,14 @@ A plan names its connection and never holds a secret.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from syncengine.errors import Location
 from syncengine.model.facts import CsvFormat, Handover
 from syncengine.model.spec import CheckSpec, Limits, Returning
+
+if TYPE_CHECKING:
+    from syncengine.model.preview import Preview
 
 Counter = Literal["inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined", "deleted"]
 Failure = Literal[
@@ -124,6 +127,18 @@ class Classify:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A statement that gives a row unless the staged contents were published before; then the unit has nothing to do.
+
+    `again`: it goes on all the same.
+    """
+
+    title: str
+    sql: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckLimits:
     """Stop where the classes break a limit; `sql` counts the target's rows, and is empty where no limit is a share."""
 
@@ -143,7 +158,7 @@ class CheckResult:
 
     @property
     def sql(self) -> str:
-        return ";\n    ".join(check.sql.strip() for check in self.checks)
+        return ";\n    ".join(check.sql for check in self.checks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +170,7 @@ class Sample:
 
     title: str
     sql: str
-    op: Literal["insert", "update", "delete", "skipped"]
+    op: Literal["insert", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +182,9 @@ class WriteFile:
     returning: Returning
 
 
-Step = RunSql | CopyIn | InsertRows | Check | Classify | CheckLimits | CheckResult | Sample | WriteFile
+Step = (
+    RunSql | CopyIn | InsertRows | Check | Classify | Claim | CheckLimits | CheckResult | Sample | WriteFile
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +206,11 @@ class Unit:
     always: bool = False
     repeatable: bool = True
     exact: bool = False
+
+    @property
+    def of_run(self) -> tuple[Step, ...]:
+        """Return what a run carries out, in order; samples are for previews."""
+        return tuple(step for step in (*self.opening, *self.steps) if not isinstance(step, Sample))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,8 +234,19 @@ Verdict = Fit | Misfit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A spec of the same call that comes before, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one spec will do, and why.  `checks` are what was verified at plan time, in words."""
+    """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
+
+    `preview` holds exact numbers, where they were asked for.
+    """
 
     name: str
     mode: str
@@ -233,10 +266,12 @@ class Plan:
     retries: int = 5
     rows: int | None = None
     bytes: int | None = None
+    preview: Preview | None = None
+    after: tuple[After, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        return tuple(step for unit in self.units for step in (*unit.opening, *unit.steps))
+        return tuple(step for unit in self.units for step in unit.of_run)
 
     def explain(self, *, sql: bool = False) -> str:
         """Return what the plan does and why, for people."""

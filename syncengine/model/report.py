@@ -72,7 +72,10 @@ COUNTERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """One spec's run.  Counters hold committed work only; `seconds` is wall time."""
+    """One spec's run.  Counters hold committed work only; `seconds` is wall time.
+
+    `published_before`: nothing was done, since the spec has published the same contents already.
+    """
 
     name: str = ""
     mode: str = ""
@@ -85,6 +88,7 @@ class Report:
     error: SyncError | None = None
     files: tuple[str, ...] = ()
     retries: int = 0
+    published_before: bool = False
     pending: Counts = field(default=Counts(), repr=False)
 
     @classmethod
@@ -121,10 +125,17 @@ class Report:
                         to_delete=event.delete,
                     )
                 )
+            case ev.PublishedBefore():
+                # What was read is there; nothing else of the unit was done.
+                read = self.books.rows_read - self.counts.rows_read
+                done = Counts(
+                    rows_read=read, unchanged=self.books.rows_read, bytes_read=self.pending.bytes_read
+                )
+                return replace(self, pending=done, published_before=True)
             case ev.UnitRolledBack():
                 retries = self.retries + (event.retry_in is not None)
                 return replace(self, pending=Counts(), retries=retries)
-            case ev.UnitCommitted():
+            case ev.UnitCommitted() | ev.UnitRehearsed():
                 return replace(self, counts=self.books, pending=Counts())
             case ev.FileWritten():
                 return replace(self, files=(*self.files, event.path))
@@ -132,7 +143,7 @@ class Report:
                 return replace(self, error=event.error, pending=Counts())
             case ev.SpecFinished():
                 return replace(self, seconds=event.seconds)
-            case ev.StepStarted() | ev.StepFinished() | ev.Progress():
+            case ev.SpecTurn() | ev.StepStarted() | ev.StepFinished() | ev.Progress():
                 return self
             case _:
                 assert_never(event)

@@ -97,11 +97,15 @@ class ColumnSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySpec:
-    """One item of `conflict_keys`: a column if `name` is one's name, else the expression."""
+    """One item of `conflict_keys`: a column if `name` is one's name, else the expression.
+
+    `collation` is what a COLLATE around it names: only indexes of this collation arbitrate.
+    """
 
     text: str
     name: str | None
     expression: Expression | None
+    collation: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +234,14 @@ class Returning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How to carry the spec out; durations are PostgreSQL's own words, such as `5s`."""
+    """How to carry the spec out; durations are PostgreSQL's own words, such as `5s`.
+
+    `chunk_rows`, `workers` None: as the planner finds best.
+    """
 
     method: str = "auto"
+    chunk_rows: int | None = None
+    workers: int | None = None
     lock_timeout: str = "10s"
     statement_timeout: str | None = None
     retries: int = 5
@@ -243,7 +252,7 @@ class Spec:
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
-    `allow_functions` and `roots` come from the project file.
+    `allow_functions` and `roots` come from the project file; `again` from the call: publish a source once more.
     """
 
     name: str
@@ -277,6 +286,8 @@ class Spec:
     sensitive: tuple[str, ...] = ()
     returning: Returning | None = None
     execution: Execution = Execution()
+    again: bool = False
+    depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"
     marks: Mapping[str, Location] = field(default_factory=dict, repr=False, compare=False)

@@ -37,7 +37,7 @@ class Rounding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """One target column that the source loads.
+    """One target column that the source loads; `field` is the source's where the column is that field as it was read.
 
     `value` is an expression over `source` (the staging table), None where the staging column has the same name
     and type.  `type` has its modifiers, `base_type` has none.  `stable`: the value depends on the run's time.
@@ -50,6 +50,7 @@ class Loaded:
     base_type: str
     identity_equal: bool
     collation: QualifiedName | None = None
+    field: str | None = None
     value: Expression | None = None
     stable: bool = False
     as_read: str | None = None
@@ -59,7 +60,8 @@ class Loaded:
 class Key:
     """One part of the conflict target: a column, or an expression over unqualified columns.
 
-    `equality` is the operator of the arbiter index, else of the type.  `nullable`: NULLs meet each other here
+    `equality` is the operator of the arbiter index, else of the type, `collation` the index's where it decides what is
+    equal; until the arbiter is found, the one that the spec asks for.  `match_nulls`: NULLs meet each other here
     (`null_keys: match`).
     """
 
@@ -67,6 +69,7 @@ class Key:
     column: str | None
     expression: Expression | None
     equality: QualifiedName = ("pg_catalog", "=")
+    collation: tuple[str, ...] | None = None
     match_nulls: bool = False
 
 
@@ -74,7 +77,8 @@ class Key:
 class Assignment:
     """One column that an update sets; without an expression, to the incoming value.
 
-    `compared`: it decides whether a row changes (docs/spec.md §11, rule 2).
+    `compared`: it decides whether a row changes (docs/spec.md §11, rule 2).  `accumulates`: a second run with the same
+    source would count it twice (rule 6).
     """
 
     column: str
@@ -83,6 +87,7 @@ class Assignment:
     identity_equal: bool
     expression: Expression | None = None
     compared: bool = True
+    accumulates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,7 @@ class SoftDelete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """The columns that hold a row's versions; the types of the first two have no modifiers.
+    """The columns that hold a row's versions; `from_type` has its modifiers, for times are compared as they are stored.
 
     `since` is the time from which a version holds, over `excluded`; None: the run's.  `tracked` are the columns whose
     change makes a version.
@@ -119,13 +124,40 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MatchColumn:
+    """A column of a looked-up table, and what it must equal."""
+
+    column: str
+    base_type: str
+    equality: QualifiedName
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """A table that a column's value is looked up in; `alias` stands for it beside `source`.
+
+    `fields` are the source's fields that are compared, where each is compared as it was read.
+    """
+
+    column: str
+    alias: str
+    table: QualifiedName
+    match: tuple[MatchColumn, ...]
+    missing: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """`relation` is what the mode reads: columns named as in the target, one row per source row.
 
     `stage` lists the staging columns; `converts` tells that they differ from the loaded columns, so that a second
     relation with the target's columns is made of them.  For a target that is to be created, `table` already holds
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
-    `locks`: no other writer gets to the target while the mode does its work, so that a row keeps its place.
+    `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
+    gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
+    `predicate` tells which rows meet conflicts: the arbiter's, which is `conflict_where` or wider; None for all.
     """
 
     spec: Spec
@@ -135,9 +167,12 @@ class Task:
     run: str
     stage: tuple[Staged, ...]
     loaded: tuple[Loaded, ...]
+    lookups: tuple[Joined, ...] = ()
+    absent: str | None = None
     keys: tuple[Key, ...] = ()
     roundings: tuple[Rounding, ...] = ()
     arbiter: IndexFacts | None = None
+    predicate: Expression | None = None
     assignments: tuple[Assignment, ...] = ()
     null_keys: Literal["error", "insert", "match"] = "error"
     relation: QualifiedName = ("pg_temp", "stage")
@@ -145,6 +180,7 @@ class Task:
     soft: SoftDelete | None = None
     versions: Versions | None = None
     locks: bool = False
+    rehearsed: bool = False
     staged_rows: int | None = None
     infers: bool = False
 
@@ -161,6 +197,11 @@ class Task:
     def exact(self) -> bool:
         """Tell that no trigger can drop a row; partitions may have triggers of their own."""
         return self.table.relation == "table" and not any(t.timing == "BEFORE" for t in self.table.triggers)
+
+    @property
+    def accumulates(self) -> bool:
+        """Tell that the same source must not be published twice."""
+        return any(item.accumulates for item in self.assignments)
 
     @property
     def converts(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syncengine.model.plan import Classify, Step
 from syncengine.model.task import Task
-from syncengine.sql import apply, publish, staging, steps
+from syncengine.sql import apply, publish, samples, staging, steps
 
 
 class Insert:
@@ -20,6 +20,8 @@ class Insert:
         return (
             *publish.collecting(task),
             Classify(title="count the rows", sql=count),
+            *samples.of_staged(task),
+            *publish.foreseen(task),
             *publish.limited(task),
             publish.write("insert the rows", apply.insert_all(task), "inserted"),
             *publish.handed_out(task),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from syncengine.errors import Location, SpecErrors, SyncError
 from syncengine.model.facts import ColumnFacts, IndexFacts, ServerFacts, SourceFacts, TableFacts
@@ -10,7 +11,13 @@ from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Mode
 from syncengine.resolve.columns import map_columns, undeclared
-from syncengine.resolve.fitness import misfits, missing_rights, unplaced
+from syncengine.resolve.fitness import (
+    misfits,
+    missing_rights,
+    one_version_only,
+    unplaced,
+    unremembered,
+)
 from syncengine.resolve.keys import find_keys
 from syncengine.resolve.stored import Stored
 from syncengine.resolve.updates import find_assignments, frozen_columns, spell_names
@@ -33,27 +40,30 @@ def resolve(
     parse: Parse,
     read_default: Parse,
     infer_arbiter: InferArbiter,
+    looked_up: Mapping[str, TableFacts] | None = None,
 ) -> Task:
     """Return the task, or raise SpecErrors with everything that stands against it.
 
     `declared` holds the types of the spec's `columns` entries, and for a target that is to be created those of its
     other columns; `unstable` the allowed functions that are not immutable; `staged_rows` tells that the source
     is in the staging table already, as text.  `parse` reads an index's expression, `read_default` a column's default,
-    `infer_arbiter` asks the server about keys that no index matches by name.
+    `infer_arbiter` asks the server about keys that no index matches by name; `looked_up` are the tables of the
+    `lookups`, by column.
     """
     problems: list[SyncError] = [*misfits(spec, table, server, mode)]
     if problems and (not table.columns or table.relation == "other"):
         raise SpecErrors(in_order(problems))
-    columns = map_columns(spec, source, table, declared, unstable, staged=staged_rows is not None)
+    mapping = partial(map_columns, spec, source, table, declared, unstable, looked_up=looked_up or {})
+    columns = mapping(staged=staged_rows is not None)
     infers = staged_rows is None and bool(undeclared(columns, declared))
     if infers:
-        columns = map_columns(spec, source, table, declared, unstable, staged=True)
+        columns = mapping(staged=True)
     if columns.problems and not table.exists:
         raise SpecErrors(in_order([*columns.problems]))
     keys = find_keys(spec, columns.table, columns.loaded, mode, parse, infer_arbiter)
-    updates = find_assignments(spec, columns.table, columns.loaded, keys.keys, mode, unstable)
+    updates = find_assignments(spec, columns, keys.keys, mode, unstable)
     spelt = spell_names(spec, columns.table, columns.loaded)
-    stored = Stored(spec, columns.table, columns.loaded, read_default)
+    stored = Stored(spec, columns.table, columns.loaded, read_default, mapped=not columns.problems)
     soft, versions = stored.soft(), stored.versions() if mode.name == "history" else None
     resets = stored.resets(unstable) if mode.resets else ()
     problems += [*columns.problems, *keys.problems, *updates.problems, *spelt.problems, *stored.problems]
@@ -68,9 +78,12 @@ def resolve(
         run=run,
         stage=columns.stage,
         loaded=columns.loaded,
+        lookups=columns.lookups,
+        absent=columns.absent,
         roundings=columns.roundings,
         keys=keys.keys,
         arbiter=keys.arbiter,
+        predicate=spelt.spec.conflict_where if keys.predicate is spec.conflict_where else keys.predicate,
         assignments=(*updates.assignments, *(resets if keys.keys else ())),
         resets=resets,
         soft=soft,
@@ -80,7 +93,8 @@ def resolve(
         staged_rows=staged_rows,
         infers=infers,
     )
-    problems += [*unplaced(task, mode), *missing_rights(task, mode)]
+    problems += [*unplaced(task, mode), *one_version_only(task)]
+    problems += [*missing_rights(task, mode), *unremembered(task)]
     if problems:
         raise SpecErrors(in_order(problems))
     return task

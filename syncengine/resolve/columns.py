@@ -8,12 +8,15 @@ from dataclasses import dataclass, field, replace
 from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, SourceFacts, TableFacts
-from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Spec
-from syncengine.model.task import Loaded, Rounding, Staged, Task
-from syncengine.resolve.loading import TEXT, Mapped, loaded_column, roundings, stage
+from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Lookup, Spec
+from syncengine.model.task import Joined, Loaded, Rounding, Staged, Task
+from syncengine.resolve.joins import NotFound, find_lookup, staged_lookup
+from syncengine.resolve.loading import TEXT, Mapped, absent_column, loaded_column, roundings, stage
 from syncengine.resolve.lookup import did_you_mean, find, in_sql, nearest, shortened
 from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS
 
+# In these modes a row that is written has every column of the source, or its default.
+_FILLING = ("insert", "replace", "history")
 # Fields without a column that are complained of one by one.
 _MOST_COMPLAINTS = 3
 
@@ -25,6 +28,8 @@ class Columns:
     table: TableFacts
     stage: tuple[Staged, ...] = ()
     loaded: tuple[Loaded, ...] = ()
+    lookups: tuple[Joined, ...] = ()
+    absent: str | None = None
     roundings: tuple[Rounding, ...] = ()
     problems: tuple[SyncError, ...] = ()
 
@@ -37,6 +42,7 @@ class _Mapping:
     source: SourceFacts
     table: TableFacts
     declared: Mapping[str, ColumnFacts]
+    looked_up: Mapping[str, TableFacts]
     mapped: dict[str, Mapped] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     problems: list[SyncError] = field(default_factory=list)
@@ -56,15 +62,18 @@ def map_columns(
     unstable: frozenset[str],
     *,
     staged: bool,
+    looked_up: Mapping[str, TableFacts],
 ) -> Columns:
     """Map the source's fields to the target's columns (docs/spec.md §4).
 
     `staged`: the fields are in a staging table already, all as text.  Where there are problems, every column counts
     as loaded, so that the rest of the spec is looked at as well and not blamed for what is missing here.
     """
-    work = _Mapping(spec=spec, source=source, table=table, declared=declared)
+    work = _Mapping(spec=spec, source=source, table=table, declared=declared, looked_up=looked_up)
     for item in spec.columns:
         _map_declared(work, item)
+    for number, lookup in enumerate(spec.lookups):
+        _map_lookup(work, lookup, f"lookup_{number}")
     _map_by_name(work)
     _check_loadable(work)
     if work.problems:
@@ -75,7 +84,16 @@ def map_columns(
         table = replace(table, columns=tuple(item.facts for item in mapped))
     stages, names, plain = stage(source, mapped, staged)
     loaded = tuple(loaded_column(item, names, plain, unstable) for item in mapped)
-    return Columns(table=table, stage=stages, loaded=loaded, roundings=roundings(mapped, names))
+    taken = {*(column.name for column in loaded), *(staged.column.column for staged in stages)}
+    absent = absent_column(source, taken)
+    return Columns(
+        table=table,
+        stage=stages if absent is None else (*stages, absent),
+        loaded=loaded,
+        lookups=tuple(staged_lookup(item.lookup, names) for item in mapped if item.lookup is not None),
+        roundings=roundings(mapped, names),
+        absent=absent.column.column if absent is not None else None,
+    )
 
 
 def _in_source_order(work: _Mapping) -> tuple[Mapped, ...]:
@@ -109,6 +127,31 @@ def _map_declared(work: _Mapping, item: ColumnSpec) -> None:
         return
     work.used.add(found)
     work.mapped[facts.name] = Mapped(facts=facts, field=found, read_as=read_as)
+
+
+def _map_lookup(work: _Mapping, lookup: Lookup, alias: str) -> None:
+    """Map one entry of the spec's `lookups`."""
+    pointer = f"/lookups/{lookup.column}"
+    facts = _column(work, lookup.column)
+    if facts is None:
+        names = [column.name for column in work.table.columns]
+        message = f"{work.table} has no column {lookup.column!r}"
+        work.complain(pointer, message, did_you_mean(lookup.column, names))
+        return
+    if facts.name in work.mapped:
+        work.complain(pointer, f"column {facts.name} is there twice", "leave one of them out")
+    read = [
+        replace(item, expression=_source_columns(work, item.expression, f"{pointer}/match/{item.column}"))
+        for item in lookup.match
+        if item.expression is not None
+    ]
+    known = replace(lookup, column=facts.name, match=tuple(read))
+    try:
+        joined, value = find_lookup(known, work.table, work.looked_up[lookup.column], alias)
+    except NotFound as missing:
+        work.complain(pointer + missing.pointer, missing.message, missing.hint)
+    else:
+        work.mapped[facts.name] = Mapped(facts=facts, expression=value, lookup=joined)
 
 
 def _column(work: _Mapping, name: str) -> ColumnFacts | None:
@@ -255,7 +298,7 @@ def _check_loadable(work: _Mapping) -> None:
             work.problems.append(_refusal(work, pointer, message, f"leave it out, or: {alter}"))
     if not work.mapped and not work.problems:
         _complain_of_header(work, work.source.fields)
-    if work.spec.mode == "insert" and whole:
+    if work.spec.mode in _FILLING and whole:
         _check_not_null(work)
 
 
@@ -275,7 +318,11 @@ def _check_not_null(work: _Mapping) -> None:
         return  # it may fill them
     if work.table.relation not in ("table", "partitioned"):
         return
+    history = work.spec.history
+    versions = (history.valid_from, history.valid_to, history.current) if work.spec.mode == "history" else ()
     for name in work.table.unfilled(work.mapped):
+        if find(name, [column for column in versions if column is not None]) is not None:
+            continue
         alter = f"ALTER TABLE {in_sql(work.table)} ALTER COLUMN {quote_if_needed(name)} SET DEFAULT …;"
         hint = f"load it: `columns: {{{name}: …}}`, or: {alter}"
         message = (

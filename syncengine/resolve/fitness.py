@@ -118,6 +118,34 @@ def unplaced(task: Task, mode: Mode) -> list[SyncError]:
     return [TargetError(message, hint="sync its base table", location=task.spec.mark("/target"))]
 
 
+def one_version_only(task: Task) -> list[SyncError]:
+    """Return the problem that an index takes a key once, where each of its versions is a row."""
+    index = task.arbiter
+    if task.versions is None or index is None or index.predicate is not None or not task.table.exists:
+        return []
+    return [
+        TargetError(
+            f"{task.table} can hold one version of a key only: {index} is unique",
+            hint=f"make it unique over ({', '.join((*index.keys, task.versions.valid_from))})",
+            location=task.spec.mark("/target"),
+        )
+    ]
+
+
+def unremembered(task: Task) -> list[SyncError]:
+    """Return the problem that it can't be kept in mind what was published, where that has to be."""
+    schema, role = task.spec.ledger_schema, task.server.role
+    if not task.accumulates or task.server.engine_schema:
+        return []
+    return [
+        MissingPrivilege(
+            f"{role} may make no tables in schema {schema}, where it is kept which sources were published",
+            hint=f"GRANT CREATE ON DATABASE {quote_if_needed(task.server.database)} TO {quote_if_needed(role)};",
+            location=task.spec.mark("/update_columns"),
+        )
+    ]
+
+
 def _set_by_mode(task: Task) -> list[str]:
     """Return the columns that the mode sets by itself."""
     versions, soft = task.versions, task.soft
@@ -130,7 +158,7 @@ def _set_by_mode(task: Task) -> list[str]:
 def _reads_places(task: Task) -> bool:
     """Tell whether stored rows are found by their ctid, which a right to columns does not cover."""
     by_column = all(part.column is not None and not part.match_nulls for part in task.keys)
-    return task.locks or task.spec.conflict_where is not None or not by_column
+    return task.locks or task.predicate is not None or not by_column
 
 
 def _read(task: Task, mode: Mode) -> list[str]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from syncengine.model.facts import ColumnFacts, Handover, SourceFacts
+from syncengine.model.facts import ABSENT, ColumnFacts, Handover, SourceFacts
 from syncengine.model.plan import Kind, StagedColumn
 from syncengine.model.spec import ColumnRef, Expression
-from syncengine.model.task import Loaded, Rounding, Staged
+from syncengine.model.task import Joined, Loaded, Rounding, Staged
 from syncengine.sql.names import as_read, fit
 
 # A cast to varchar(3) cuts a longer text without a word, so these go without their modifiers.
@@ -24,12 +24,16 @@ TEXT = ColumnFacts(name="", type="text", base_type="text", identity_equal=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapped:
-    """One column to load, from a field or an expression; `read_as` is the type its text is read as."""
+    """One column to load, from a field, an expression or a lookup, whose column `expression` then names.
+
+    `read_as` is the type that a field's text is read as.
+    """
 
     facts: ColumnFacts
     field: str | None = None
     expression: Expression | None = None
     read_as: ColumnFacts | None = None
+    lookup: Joined | None = None
 
 
 def stage(
@@ -37,7 +41,7 @@ def stage(
 ) -> tuple[tuple[Staged, ...], dict[str, Staged], bool]:
     """Return the staging columns, the same by field, and whether they are the loaded columns as they are."""
     direct = {name: [item for item in mapped if item.field == name] for name in source.fields}
-    by_expression = {ref.name for item in mapped if item.expression for ref in item.expression.columns}
+    by_expression = {ref.name for item in mapped for ref in _computed_from(item)}
     fields = [item.field for item in mapped if item.field is not None]
     plain = not staged and not by_expression and len(fields) == len(set(fields)) == len(mapped)
     plain = plain and all(item.read_as is None or item.read_as.type == item.facts.type for item in mapped)
@@ -63,6 +67,21 @@ def stage(
         staged_as = facts.base_type if facts.rounds else facts.type
         names[name] = Staged(column=staged_column, type=staged_as, collation=facts.collation)
     return tuple(names.values()), names, plain
+
+
+def _computed_from(item: Mapped) -> tuple[ColumnRef, ...]:
+    """Return the fields that a computed column is made of; a lookup compares them, and takes none."""
+    if item.lookup is not None:
+        return tuple(ref for match in item.lookup.match for ref in match.value.columns)
+    return item.expression.columns if item.expression is not None else ()
+
+
+def absent_column(source: SourceFacts, taken: Collection[str]) -> Staged | None:
+    """Return the staging column that names the fields which a partial row lacks."""
+    if not source.partial:
+        return None
+    column = StagedColumn(field=ABSENT, column=fit("_absent", taken), kind="array")
+    return Staged(column=column, type="text[]")
 
 
 def _column_name(facts: ColumnFacts, taken: set[str]) -> str:
@@ -107,6 +126,7 @@ def loaded_column(item: Mapped, names: Mapping[str, Staged], plain: bool, unstab
         base_type=facts.base_type,
         identity_equal=facts.identity_equal,
         collation=facts.collation,
+        field=item.field,
         value=value,
         stable=stable,
         as_read=staged if staged != facts.name else None,
@@ -118,12 +138,17 @@ def is_stable(value: Expression, unstable: frozenset[str]) -> bool:
     return value.volatility == "stable" or not unstable.isdisjoint(value.functions)
 
 
+def over_staging(value: Expression, names: Mapping[str, Staged]) -> Expression:
+    """Return an expression over fields as one over the staging columns."""
+    return value.renamed(lambda ref: ColumnRef(relation="source", name=names[ref.name].column.column))
+
+
 def _value(item: Mapped, names: Mapping[str, Staged]) -> Expression:
     """Return the column's value as an expression over the staging columns."""
+    if item.lookup is not None and item.expression is not None:
+        return item.expression
     if item.expression is not None:
-        return item.expression.renamed(
-            lambda ref: ColumnRef(relation="source", name=names[ref.name].column.column)
-        )
+        return over_staging(item.expression, names)
     assert item.field is not None
     staged = names[item.field]
     ref = ColumnRef(relation="source", name=staged.column.column)

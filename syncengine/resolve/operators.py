@@ -33,7 +33,13 @@ def qualify(task: Task, operators: Operators, rewrite: Rewrite) -> Task:
     def full(value: Expression | None) -> Expression | None:
         return rewrite(value, schema) if value is not None else None
 
-    spec = replace(task.spec, where=full(task.spec.where), conflict_where=full(task.spec.conflict_where))
+    delete = replace(task.spec.delete, scope=full(task.spec.delete.scope))
+    spec = replace(
+        task.spec,
+        where=full(task.spec.where),
+        conflict_where=full(task.spec.conflict_where),
+        delete=delete,
+    )
     assignments = tuple(replace(item, expression=full(item.expression)) for item in task.assignments)
     keys = tuple(replace(part, expression=full(part.expression)) for part in task.keys)
-    return replace(task, spec=spec, assignments=assignments, keys=keys)
+    return replace(task, spec=spec, assignments=assignments, keys=keys, predicate=full(task.predicate))

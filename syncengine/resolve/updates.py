@@ -21,9 +21,14 @@ from syncengine.model.spec import (
 )
 from syncengine.model.task import Assignment, Key, Loaded
 from syncengine.protocols import Mode
+from syncengine.resolve.columns import Columns
 from syncengine.resolve.loading import is_stable
 from syncengine.resolve.lookup import did_you_mean, find
 from syncengine.resolve.rules import combine
+from syncengine.sql.names import literal
+
+# docs/spec.md §11, rule 6; the other rules give the same when they are applied twice.
+_ACCUMULATING = ("sum", "append")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +75,7 @@ class _Names:
 
 def find_assignments(
     spec: Spec,
-    table: TableFacts,
-    loaded: Sequence[Loaded],
+    columns: Columns,
     keys: Sequence[Key],
     mode: Mode,
     unstable: frozenset[str],
@@ -80,7 +84,7 @@ def find_assignments(
 
     `unstable` are the functions that are not immutable though the spec is allowed to call them.
     """
-    names = _Names(spec=spec, table=table, loaded=loaded)
+    names = _Names(spec=spec, table=columns.table, loaded=columns.loaded)
     if "UPDATE" not in mode.privileges:
         return Updates()
     found: dict[str, Assignment] = {}
@@ -89,7 +93,35 @@ def find_assignments(
             found.pop(column, None)
             if assignment is not None:
                 found[column] = assignment
-    return Updates(assignments=tuple(found.values()), problems=tuple(names.problems))
+    soft = spec.delete.soft
+    if soft is not None and (name := find(soft.column, found)) is not None:
+        names.complain(
+            "/update_columns", f"column {name} is set by the soft delete as well", f"write `{{{name}: keep}}`"
+        )
+    assignments = tuple(_unless_absent(item, columns) for item in found.values())
+    return Updates(assignments=assignments, problems=tuple(names.problems))
+
+
+def _unless_absent(item: Assignment, columns: Columns) -> Assignment:
+    """Return an assignment of a field that a partial row may lack so that the stored value stays then."""
+    loaded = next((column for column in columns.loaded if column.name == item.column), None)
+    if columns.absent is None or item.expression is not None or loaded is None or loaded.field is None:
+        return item
+    stored = ColumnRef(relation="target", name=item.column)
+    incoming = ColumnRef(relation="excluded", name=item.column)
+    lacks = ColumnRef(relation="excluded", name=columns.absent)
+    parts = (
+        "CASE WHEN ",
+        literal(loaded.field),
+        " = ANY (",
+        lacks,
+        ") THEN ",
+        stored,
+        " ELSE ",
+        incoming,
+        " END",
+    )
+    return replace(item, expression=Expression(text=item.column, parts=parts))
 
 
 def _items(
@@ -111,7 +143,8 @@ def _items(
                 combined = Assign(
                     column=item.column, expression=combine(item.rule, facts, names.spec.mark(pointer))
                 )
-                yield from _assignment(names, facts, combined, pointer, unstable)
+                for name, assignment in _assignment(names, facts, combined, pointer, unstable):
+                    yield name, replace(assignment, accumulates=item.rule in _ACCUMULATING)
         case Assign():
             facts = _target_column(names, item.column, pointer)
             if facts is not None:
@@ -187,6 +220,7 @@ def _assigned(
         identity_equal=facts.identity_equal,
         expression=value,
         compared=not is_stable(value, unstable) and not reads_stable,
+        accumulates=value.reads("target"),
     )
 
 

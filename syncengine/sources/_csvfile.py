@@ -160,7 +160,9 @@ class CsvFile:
         if header is None:
             after = f" after the {line - 1} lines that are skipped" if line > 1 else ""
             raise SourceError(
-                f"{self.label} is empty{after}: a header line was expected", location=Location(self.label)
+                f"{self.label} is empty{after}: a header line was expected",
+                hint="see that the program that writes it is done, or name the fields: `header: [id, …]`",
+                location=Location(self.label),
             )
         names = tuple(name or "" for name in self._values(header, line, None))
         if "" in names:

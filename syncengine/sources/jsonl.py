@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
 from syncengine.errors import BadRow, Location, SourceError, SpecError
-from syncengine.model.facts import Handover, SourceFacts
+from syncengine.model.facts import ABSENT, Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
 from syncengine.protocols import Payload, Whereabouts
 from syncengine.sources._files import Input
@@ -27,7 +27,16 @@ class JsonLines:
     name = "jsonl"
     extensions = ("jsonl", "ndjson", "json")
     schemes: ClassVar[tuple[str, ...]] = ()
-    options = PATH_OPTIONS
+    options: ClassVar[Mapping[str, object]] = {
+        **PATH_OPTIONS,
+        "absent": {
+            "title": "Absent keys",
+            "enum": ["null", "keep", None],
+            "enumDescriptions": ["It is NULL.", "The stored value stays as it is.", "It is NULL."],
+            "default": "null",
+            "description": "A key that a record lacks: NULL, or `keep` leaves the stored value as it is.",
+        },
+    }
 
     def open_source(self, spec: SourceSpec, where: Whereabouts) -> JsonLinesSource:
         options = spec.options
@@ -36,7 +45,8 @@ class JsonLines:
         path, compression = str(options["path"]), options.get("compression")
         found = inputs(path, None if compression is None else str(compression), where)
         encoding = codec_name(str(options.get("encoding", "utf-8")))
-        return JsonLinesSource(found, encoding, source_label(path, found), where.expected)
+        partial = options.get("absent") == "keep"
+        return JsonLinesSource(found, encoding, source_label(path, found), where.expected, partial=partial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +63,19 @@ class JsonLinesSource:
     """One or more files of JSON Lines.  Its fields are the keys of a sample, and those the spec expects."""
 
     def __init__(
-        self, found: Sequence[Input], encoding: str, label: str, expected: tuple[str, ...] = ()
+        self,
+        found: Sequence[Input],
+        encoding: str,
+        label: str,
+        expected: tuple[str, ...] = (),
+        *,
+        partial: bool = False,
     ) -> None:
         self._inputs = tuple(found)
         self._encoding = encoding
         self._label = label
         self._expected = expected
+        self._partial = partial
 
     def describe(self) -> SourceFacts:
         return self._facts
@@ -67,7 +84,8 @@ class JsonLinesSource:
     def open(self, handover: Handover) -> Iterator[Payload]:
         if handover is not Handover.ROWS:
             raise ValueError(f"a jsonl source has no hand-over {handover}")
-        yield JsonRows(self._inputs, self._encoding, self._facts.fields)
+        rows = PartialJsonRows if self._partial else JsonRows
+        yield rows(self._inputs, self._encoding, self._facts.fields)
 
     @cached_property
     def _facts(self) -> SourceFacts:
@@ -88,6 +106,7 @@ class JsonLinesSource:
             bytes=size,
             reopenable=all(found.reopenable for found in self._inputs),
             json_values=True,
+            partial=self._partial,
             notes=tuple(notes),
         )
 
@@ -156,7 +175,10 @@ class JsonRows:
             record = parse(line, place)
             if not known.issuperset(record):
                 raise _late_field(next(key for key in record if key not in known), place)
-            yield tuple([record.get(field) for field in fields])
+            yield self._row(record, fields)
+
+    def _row(self, record: dict[str, object], fields: tuple[str, ...]) -> tuple[object, ...]:
+        return tuple([record.get(field) for field in fields])
 
     def locate(self, row: int) -> str:
         """Return `file:line` of a row; for standard input, which is gone, its number."""
@@ -176,6 +198,18 @@ class JsonRows:
                     yield Location(found.label, number), line
                 before += reader.bytes_read
                 self.bytes_read = before
+
+
+class PartialJsonRows(JsonRows):
+    """JSON Lines of which a row tells the keys that it lacks, in a field of its own at the end."""
+
+    def __init__(self, found: Sequence[Input], encoding: str, fields: tuple[str, ...]) -> None:
+        super().__init__(found, encoding, (*fields, ABSENT))
+
+    def _row(self, record: dict[str, object], fields: tuple[str, ...]) -> tuple[object, ...]:
+        values = [record.get(field) for field in fields[:-1]]
+        absent = [field for field in fields[:-1] if field not in record]
+        return (*values, absent or None)
 
 
 def _late_field(name: str, place: Location) -> SourceError:

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from syncengine.spec.positions import child
-
 LATER_SOURCES = ("parquet", "arrow", "sql", "python", "singer")
 LATER_EXTENSIONS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow"}
 LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
 _LATER_KEYS = [
-    "lookups",
     "incremental",
-    "depends_on",
     "keep_before_images",
     "notify",
     "matrix",
-    "execution/chunk_rows",
-    "execution/workers",
 ]
-_LATER_PROJECT_KEYS = ("defaults", "environments", "transaction", "specs")
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
     "bad_rows": lambda value: value != "fail",
     "null_keys": lambda value: value == "quarantine",
@@ -47,13 +40,6 @@ def not_available(data: dict[str, object]) -> Iterator[tuple[str, str]]:
             yield _pointer(path), f"{path.replace('/', '.')}: {_word(value)}"
 
 
-def not_available_in_project(data: dict[str, object]) -> Iterator[tuple[str, str]]:
-    """Yield pointer and name of each key of the project file that is not available yet."""
-    for key in _LATER_PROJECT_KEYS:
-        if data.get(key) not in ({}, [], None):
-            yield child("", key), key
-
-
 def _find(data: dict[str, object], path: str) -> tuple[bool, object]:
     value: object = data
     for key in path.split("/"):
@@ -69,3 +55,36 @@ def _pointer(path: str) -> str:
 
 def _word(value: object) -> str:
     return str(next(iter(value), "")) if isinstance(value, dict) else str(value)
+
+
+_ROWS_FROM_PYTHON = "hand the rows over in Python: syncengine.run(spec, source=rows)"
+# What to do meanwhile, by the beginning of a name; the first that fits.
+_INSTEAD = {
+    "source type sql": f"export the query's rows as CSV, or {_ROWS_FROM_PYTHON}",
+    "source type python": _ROWS_FROM_PYTHON,
+    "source type singer": f"write its records as JSON lines, or {_ROWS_FROM_PYTHON}",
+    "source type": "write the rows as CSV or JSON lines",
+    **{f"{scheme}://": "fetch it first, and name the file" for scheme in LATER_SCHEMES},
+}
+
+
+def instead(name: str) -> str:
+    """Return how to do without what is not available yet.
+
+    >>> instead("matrix"), instead("bad_rows: quarantine")
+    ('remove it: docs/spec.md says what there is', 'use another value: docs/spec.md says which there are')
+    """
+    known = next((text for start, text in _INSTEAD.items() if name.startswith(start)), None)
+    if known is None and ": " in name:
+        return "use another value: docs/spec.md says which there are"
+    return known or "remove it: docs/spec.md says what there is"
+
+
+def later_keys() -> tuple[str, ...]:
+    """Return the keys of a spec that are not available yet, such as `matrix` and `execution/workers`."""
+    return tuple(_LATER_KEYS)
+
+
+def later_values() -> dict[str, Callable[[object], bool]]:
+    """Return keys of a spec, each with what tells whether a value of it is not available yet."""
+    return dict(_LATER_VALUES)

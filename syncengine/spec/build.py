@@ -61,6 +61,7 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
     before, after = read_hooks(draft, "before"), read_hooks(draft, "after")
     returning = _returning(draft)
     execution = _execution(draft)
+    _refuse_twice(draft, "/depends_on", data.get("depends_on", ()))
     check_rules(draft)
     if draft.problems or source is None or target is None:
         return None
@@ -96,6 +97,7 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
         sensitive=tuple(unquoted(name) for name in data.get("sensitive", ())),
         returning=returning,
         execution=execution,
+        depends_on=tuple(data.get("depends_on", ())),
         roots=tuple(str(root) for root in draft.roots),
         ledger_schema=draft.project.ledger_schema,
         marks=_marks(draft),
@@ -229,7 +231,7 @@ def _execution(draft: Draft) -> Execution:
     for key in ("lock_timeout", "statement_timeout"):
         if key in value and _milliseconds(value[key]) > _MAX_MILLISECONDS:
             draft.complain(f"/execution/{key}", f"`{shown(value[key])}` is too long", "at most 24d")
-    known = ("method", "lock_timeout", "statement_timeout", "retries")
+    known = ("method", "chunk_rows", "workers", "lock_timeout", "statement_timeout", "retries")
     return Execution(**{key: _stripped(value[key]) for key in known if key in value})
 
 

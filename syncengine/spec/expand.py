@@ -15,6 +15,7 @@ from pathlib import Path
 
 from syncengine import redact
 from syncengine.errors import NotAvailable, SpecError
+from syncengine.spec.available import instead
 from syncengine.spec.paths import resolve_path
 from syncengine.spec.positions import Document, child
 from syncengine.spec.words import nearest
@@ -25,6 +26,8 @@ _REFERENCE = re.compile(
     r"|(?P<wrong>\$\{)"
 )
 _MAX_FILE = 1_000_000
+# Where in a spec a password may be meant to stand.
+SECRET_PLACES = frozenset({"/source", "/source/url", "/source/path", "/target/connection", "/notify/webhook"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +47,12 @@ class Expansion:
     def run(self) -> object:
         """Return the document's value with all references expanded."""
         return self._walk(self.document.value, "")
+
+    def include(self, other: Expansion) -> None:
+        """Add what was found in another document that is merged into this one."""
+        self.expanded |= other.expanded
+        self.failed |= other.failed
+        self.problems += other.problems
 
     def _walk(self, value: object, pointer: str) -> object:
         if isinstance(value, dict):
@@ -71,7 +80,7 @@ class Expansion:
         if match[0] == "$${":
             return "${"
         if match["matrix"]:
-            raise NotAvailable("`matrix` is not available yet", location=place)
+            raise NotAvailable("`matrix` is not available yet", hint=instead("matrix"), location=place)
         if match["wrong"]:
             raise SpecError(
                 "`${` starts no reference",

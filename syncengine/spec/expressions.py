@@ -14,9 +14,10 @@ from typing import Any
 from syncengine.errors import Location, SpecError
 from syncengine.model.spec import ColumnRef, Expression
 from syncengine.spec.allowed import Check, functions
-from syncengine.spec.grammar import Place, Tree, deparse, excerpt, offsets, on_one_line, raw, tree_of
+from syncengine.spec.grammar import Place, Tree, deparse, excerpt, nodes, offsets, on_one_line, raw, tree_of
 
 _PREFIX = "SELECT 1 WHERE "
+_TYPE_HINT = "write a type as in SQL, such as numeric(12,2)"
 _TYPE_PREFIX = "SELECT CAST(NULL AS "
 _PLACES = frozenset(
     ["location", "rexpr_list_start", "rexpr_list_end", "list_start", "list_end", "stmt_location", "stmt_len"]
@@ -65,10 +66,10 @@ def of_catalog(text: str) -> Expression:
     It counts as immutable only where all of its functions are known to be.
     """
     tree = raw(_PREFIX + text)
-    names = [[part.string.sval for part in node.funcname] for node in _nodes(tree, "FuncCall")]
+    names = [[part.string.sval for part in node.funcname] for node in nodes(tree, "FuncCall")]
     known = functions()
     fixed = all(len(name) == 1 and known.get(name[0]) is False for name in names)
-    fixed = fixed and not _nodes(tree, "SQLValueFunction")
+    fixed = fixed and not nodes(tree, "SQLValueFunction")
     called = tuple(sorted({".".join(name) for name in names}))
     return Expression(
         text=text, parts=(text,), functions=called, volatility="immutable" if fixed else "stable"
@@ -81,11 +82,9 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
     Raises SpecError where the syntax leaves no room for a schema, as IN and LIKE do.
     """
     location = value.location or Location("")
-    names = {f"c{number}": ref for number, ref in enumerate(value.columns)}
-    numbers = iter(names)
-    tree = raw(_PREFIX + "".join(part if isinstance(part, str) else next(numbers) for part in value.parts))
+    tree, names = _read_again(value)
     found = False
-    for node in _nodes(tree, "A_Expr"):
+    for node in nodes(tree, "A_Expr"):
         operator = _BEHIND.get(node.kind, node.name[-1].string.sval)
         refs = (names.get(_column_name(operand)) for operand in (node.lexpr, node.rexpr))
         schema = next((s for ref in refs if ref is not None and (s := schema_of(operator, ref))), None)
@@ -101,21 +100,33 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
         found = True
     if not found:
         return value
-    columns = [(n, names[n.fields[0].string.sval]) for n in _nodes(tree, "ColumnRef")]
-    return replace(value, parts=_cut(tree, columns, location))
+    return replace(value, parts=_cut(tree, _columns(tree, names), location))
 
 
-def _nodes(tree: Tree, kind: str) -> list[Tree]:
-    """Return all messages of a kind below a tree."""
-    found, waiting = [], [tree]
-    while waiting:
-        message = waiting.pop()
-        if message.DESCRIPTOR.name in (kind, kind.replace("_", "")):
-            found.append(message)
-        for field, inner in message.ListFields():
-            if field.message_type is not None:
-                waiting.extend((inner,) if hasattr(inner, "DESCRIPTOR") else inner)
-    return found
+def without_collation(value: Expression) -> tuple[Expression, tuple[str, ...]]:
+    """Take apart `expression COLLATE name`: the expression, and the name's parts; () if that is not what it is."""
+    tree, names = _read_again(value)
+    node = tree.stmts[0].stmt.select_stmt.where_clause
+    if not node.HasField("collate_clause"):
+        return value, ()
+    collation = tuple(part.string.sval for part in node.collate_clause.collname)
+    inner = type(node)()
+    inner.CopyFrom(node.collate_clause.arg)
+    node.CopyFrom(inner)
+    parts = _cut(tree, _columns(tree, names), value.location or Location(""))
+    return replace(value, parts=parts), collation
+
+
+def _read_again(value: Expression) -> tuple[Tree, dict[str, ColumnRef]]:
+    """Return the tree of an expression with a name for each of its columns, and what they stand for."""
+    names = {f"c{number}": ref for number, ref in enumerate(value.columns)}
+    numbers = iter(names)
+    text = "".join(part if isinstance(part, str) else next(numbers) for part in value.parts)
+    return raw(_PREFIX + text), names
+
+
+def _columns(tree: Tree, names: dict[str, ColumnRef]) -> list[tuple[Tree, ColumnRef]]:
+    return [(node, names[node.fields[0].string.sval]) for node in nodes(tree, "ColumnRef")]
 
 
 def _column_name(operand: Tree) -> str:
@@ -131,10 +142,10 @@ def parse_type(text: str, *, location: Location) -> str:
     if _without_target(tree) != _without_target(raw(f"{_TYPE_PREFIX}text)")) or not cast.HasField(
         "type_cast"
     ):
-        raise SpecError(f"`{text}` is not a type", location=location)
+        raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
     name = cast.type_cast.type_name
     if name.setof or name.pct_type or not cast.type_cast.arg.HasField("a_const"):
-        raise SpecError(f"`{text}` is not a type", location=location)
+        raise SpecError(f"`{text}` is not a type", hint=_TYPE_HINT, location=location)
     return deparse(tree, location).removeprefix("SELECT NULL::")
 
 

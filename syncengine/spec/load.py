@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from syncengine.errors import Location, OptionError, SpecError, SpecErrors, Sync
 from syncengine.model.spec import Spec
 from syncengine.spec.available import not_available
 from syncengine.spec.build import build
+from syncengine.spec.defaults import defaults_for
 from syncengine.spec.draft import Draft
-from syncengine.spec.expand import expand, literal_passwords
+from syncengine.spec.expand import SECRET_PLACES, expand, literal_passwords
+from syncengine.spec.merge import joined
 from syncengine.spec.positions import MAX_BYTES, Document, decode, documents, from_mapping
 from syncengine.spec.problems import check
 from syncengine.spec.project import FILE, Project, display, in_order
@@ -25,9 +27,6 @@ from syncengine.spec.words import FOREIGN_KEYS, normal
 STDIN = "-"
 STDIN_NAME = "<stdin>"
 MAPPING_NAME = "<spec>"
-_SECRET_PLACES = frozenset(
-    {"/source", "/source/url", "/source/path", "/target/connection", "/notify/webhook"}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +104,32 @@ def load_mapping(
 
 def _whole(specs: list[Spec], problems: list[SyncError]) -> tuple[Spec, ...]:
     """Return the specs if nothing is wrong with them, or between them."""
+    problems += repeated_names(specs)
+    if problems:
+        raise SpecErrors([redact.redact_error(problem) for problem in without_repeats(problems)])
+    return tuple(specs)
+
+
+def repeated_names(specs: Sequence[Spec]) -> list[SyncError]:
+    """Return a problem for each spec whose name an earlier one has."""
+    problems: list[SyncError] = []
     by_name: dict[str, Spec] = {}
     for spec in specs:
         other = by_name.setdefault(spec.name, spec)
         if other is not spec:
             place = spec.mark("/name")
             message = f"the name `{spec.name}` is there twice"
-            problems.append(SpecError(message, detail=f"first at {other.mark('/name')}", location=place))
-    if problems:
-        raise SpecErrors([redact.redact_error(problem) for problem in problems])
-    return tuple(specs)
+            first, hint = f"first at {other.mark('/name')}", "give one of them another `name`"
+            problems.append(SpecError(message, detail=first, hint=hint, location=place))
+    return problems
+
+
+def without_repeats(problems: Iterable[SyncError]) -> list[SyncError]:
+    """Return the problems once each: what is wrong in the project file is so for each spec."""
+    first: dict[tuple[Location | None, str], SyncError] = {}
+    for problem in problems:
+        first.setdefault((problem.location, problem.message), problem)
+    return list(first.values())
 
 
 def _files(paths: Sequence[Path | str], problems: list[SyncError]) -> Iterator[Path | None]:
@@ -132,19 +147,21 @@ def _below(path: Path | str, problems: list[SyncError]) -> Sequence[Path | None]
         return [None]
     path = Path(path)
     if path.is_dir():
-        found = sorted(_specs_in(path))
+        found = sorted(specs_in(path))
         if not found:
             problems.append(
                 OptionError(f"no spec in the folder {path}", hint="specs are *.yaml and *.yml files")
             )
         return found
     if not path.exists():
-        problems.append(OptionError(f"there is no file or folder {path}"))
+        hint = f"paths are relative to the working folder, {Path.cwd()}"
+        problems.append(OptionError(f"there is no file or folder {path}", hint=hint))
         return []
     return [path]
 
 
-def _specs_in(folder: Path) -> Iterator[Path]:
+def specs_in(folder: Path) -> Iterator[Path]:
+    """Yield the files of specs below a folder, in any order."""
     for current, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
@@ -186,6 +203,10 @@ def _load_document(
     if name is None and "name" not in draft.given:
         draft.complain("", "each spec of a file with several must have a `name`")
     spec = build(draft, name=name or "", file=document.file)
+    shared = loader.project.defaults
+    for problem in draft.problems:
+        if shared and problem.location and problem.location.file == shared.file:
+            problem.detail = problem.detail or f"as a default of {name or document.start}"
     problems += in_order(draft.problems)
     return [spec] if spec else []
 
@@ -195,10 +216,15 @@ def _draft(loader: _Loader, document: Document, folder: Path) -> Draft:
     project = loader.project
     home = project.folder.resolve()
     roots = (home if folder.is_relative_to(home) else folder, *project.roots)
-    problems: list[SyncError] = [*literal_passwords(document, _SECRET_PLACES.__contains__)]
-    for pointer in _SECRET_PLACES & document.scalars.keys():
+    problems: list[SyncError] = [*literal_passwords(document, SECRET_PLACES.__contains__)]
+    for pointer in SECRET_PLACES & document.scalars.keys():
         redact.remember_passwords(document.scalars[pointer].value)
+    rest = defaults_for(document, project, needs_source=loader.needs_source)
     expansion = expand(document, environ=loader.environ, folder=folder, roots=roots)
+    if rest is not None:
+        taken = expand(rest, environ=loader.environ, folder=home, roots=(home, *project.roots))
+        expansion.include(taken)
+        document = joined(rest, document)
     data: dict[str, Any] = dict(document.value) if isinstance(document.value, dict) else {}
     draft = Draft(
         document=document,

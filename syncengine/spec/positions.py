@@ -86,16 +86,15 @@ class Document:
     def inside(self, pointer: str, offset: int) -> Location:
         """Return the place of the character at `offset` of the scalar at `pointer`."""
         scalar = self.scalars.get(pointer)
-        return Location(self.file, *scalar.place(offset)) if scalar else self.at(pointer)
+        place = self.at(pointer)  # in another file where the value was merged in
+        return Location(place.file, *scalar.place(offset)) if scalar else place
 
 
 class Unpositioned(Document):
-    """A value that came from Python: its places are JSON pointers."""
+    """A value that came from Python: its places are JSON pointers, but for what was merged in from a file."""
 
     def at(self, pointer: str) -> Location:
-        return Location(f"{self.file}{pointer}")
-
-    at_key = at
+        return self.values.get(pointer) or Location(f"{self.file}{pointer}")
 
 
 def child(pointer: str, key: str | int) -> str:

@@ -1,22 +1,27 @@
-"""syncengine.yaml: the project's connections, allowed functions, roots and the engine's schema."""
+"""syncengine.yaml: connections, defaults, environments, and what else holds for all specs of a project."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from syncengine import redact
-from syncengine.errors import NotAvailable, SpecError, SpecErrors, SyncError
-from syncengine.spec.available import not_available_in_project
-from syncengine.spec.expand import expand, literal_passwords
+from syncengine.errors import Location, OptionError, SpecError, SpecErrors, SyncError
+from syncengine.spec.environments import in_environment, no_such_environment
+from syncengine.spec.expand import SECRET_PLACES, expand, literal_passwords
+from syncengine.spec.merge import remainder, subtree
 from syncengine.spec.names import check_name, identifier, qualified
 from syncengine.spec.positions import Document, child, decode, documents
 from syncengine.spec.problems import check
 from syncengine.spec.schema import project_schema
 
 FILE = "syncengine.yaml"
+# Expanded where they are used, so that a variable is needed only by who uses it.
+_UNEXPANDED = ("connections", "defaults", "environments")
+_SECRET = re.compile(rf"(/environments/[^/]+)?(/connections/.*|/defaults({'|'.join(sorted(SECRET_PLACES))}))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +30,9 @@ class Project:
 
     `connections` expand their `${…}` when they are looked up, so that a variable is needed only by who uses
     it; that raises SpecError.  `roots` are absolute and without `folder`.  `allow_functions` hold
-    `schema.name`.
+    `schema.name`.  `env` is the environment that was asked for, `defaults` the keys that specs take over,
+    `specs` the paths used where a call names none, with their places.  `group`: all specs of a call publish
+    in one transaction.
     """
 
     folder: Path
@@ -35,6 +42,10 @@ class Project:
     allow_functions: frozenset[str] = frozenset()
     roots: tuple[Path, ...] = ()
     ledger_schema: str = "syncengine"
+    env: str | None = None
+    defaults: Document | None = None
+    specs: Mapping[Path, Location] = field(default_factory=dict)
+    group: bool = False
 
 
 def project_folder(start: Path) -> Path:
@@ -52,21 +63,23 @@ def _folder_for(start: Path, working_folder: Path) -> Path:
     return (working_folder if inside else start).resolve()
 
 
-def load_project(start: Path, environ: Mapping[str, str]) -> Project:
-    """Return the project of the specs in the folder `start`.
+def load_project(start: Path, environ: Mapping[str, str], env: str | None = None) -> Project:
+    """Return the project of the specs in the folder `start`, as the environment `env` has it.
 
     Its file is looked for at and above `start`, then the working folder.  Where there is none, the project
     folder is the working folder, or `start` if that lies elsewhere.  Raises SpecErrors with every problem.
     """
     folder = _folder_for(start, Path.cwd())
     file = folder / FILE
-    if not file.is_file():
-        return Project(folder=folder)
     try:
-        found = _documents(file)
+        found = _documents(file) if file.is_file() else None
     except SpecError as error:
         raise SpecErrors([redact.redact_error(error)]) from error
-    return _project(found, folder, file, environ) if found else Project(folder=folder, file=file)
+    if found:
+        return _project(found, folder, file, environ, env)
+    if env is not None:
+        raise SpecErrors([no_such_environment(env, ())])
+    return Project(folder=folder, file=file if file.is_file() else None)
 
 
 def _documents(file: Path) -> Document | None:
@@ -127,43 +140,70 @@ class _Connections(Mapping[str, str]):
         return len(self._raw)
 
 
-def _project(document: Document, folder: Path, file: Path, environ: Mapping[str, str]) -> Project:
-    problems: list[SyncError] = [
-        *literal_passwords(document, lambda pointer: pointer.startswith("/connections/"))
-    ]
+def _project(
+    document: Document, folder: Path, file: Path, environ: Mapping[str, str], env: str | None
+) -> Project:
+    problems: list[SyncError] = [*literal_passwords(document, lambda at: bool(_SECRET.fullmatch(at)))]
+    misshapen = _misshapen(document)
+    problems += misshapen
+    try:
+        document = in_environment(document, None if misshapen else env)
+    except OptionError as error:
+        problems.append(error)
     raw: dict[str, Any] = dict(document.value) if isinstance(document.value, dict) else {}
-    connections = raw.pop("connections", None)
-    document.value = raw
+    document.value = {key: value for key, value in raw.items() if key not in _UNEXPANDED}
     expansion = expand(document, environ=environ, folder=folder, roots=(folder,))
     problems += expansion.problems
     data: dict[str, Any] = {**raw, **(document.value if isinstance(document.value, dict) else {})}
-    if connections is not None:
-        data["connections"] = connections
-    findings = check(data, project_schema(), document, expanded=expansion.expanded)
-    problems += findings.problems
-    for pointer, name in not_available_in_project(data):
-        problems.append(NotAvailable(f"`{name}` is not available yet", location=document.at_key(pointer)))
+    whole = {key: value for key, value in data.items() if key not in ("defaults", "environments")}
+    problems += check(whole, project_schema(), document, expanded=expansion.expanded).problems
     if not problems:
         roots = tuple((folder / Path(root).expanduser()).resolve() for root in data.get("roots", []))
+        document.value = raw
         project = Project(
             folder=folder,
             file=file,
             connections=_Connections(document, data.get("connections", {}), environ, (folder, *roots)),
-            embedded=data.get("embedded", False),
+            embedded=whole.get("embedded", False),
             allow_functions=frozenset(_functions(data, document, problems)),
             roots=roots,
             ledger_schema=_ledger_schema(data, document, problems),
+            env=env,
+            defaults=subtree(document, "defaults") if data.get("defaults") else None,
+            specs=_specs(data, document, folder),
+            group="transaction" in data,
         )
     if problems:
         raise SpecErrors([redact.redact_error(problem) for problem in in_order(problems)])
     return project
 
 
-def in_order(problems: list[SyncError]) -> list[SyncError]:
-    """Return the problems of one file by line and column."""
+def _misshapen(document: Document) -> list[SpecError]:
+    """Return what is wrong with the shape of defaults and environments; values with `${…}` are not known yet."""
+    nothing = Document(file=document.file, start=document.start)
+    given = document.value if isinstance(document.value, dict) else {}
+    part = remainder(
+        document, nothing, without=[key for key in given if key not in ("defaults", "environments")]
+    )
+    unknown = {document.at(pointer) for pointer, scalar in document.scalars.items() if "${" in scalar.value}
+    value: Any = part.value
+    found = check(value, project_schema(), document).problems
+    return [problem for problem in found if problem.location not in unknown]
 
-    def place(problem: SyncError) -> tuple[int, int]:
-        return (problem.location.line, problem.location.column) if problem.location else (0, 0)
+
+def _specs(data: dict[str, Any], document: Document, folder: Path) -> dict[Path, Location]:
+    return {
+        folder / Path(text).expanduser(): document.at(child("/specs", number))
+        for number, text in enumerate(data.get("specs", []))
+    }
+
+
+def in_order(problems: list[SyncError]) -> list[SyncError]:
+    """Return problems by file, line and column."""
+
+    def place(problem: SyncError) -> tuple[str, int, int]:
+        found = problem.location
+        return (found.file, found.line, found.column) if found else ("", 0, 0)
 
     return sorted(problems, key=place)
 

@@ -20,8 +20,30 @@ def _file(name: str) -> str:
 
 
 def project_schema() -> Schema:
-    """Return the JSON Schema of syncengine.yaml."""
-    return dict(json.loads(_file("project.json")))
+    """Return the JSON Schema of syncengine.yaml; defaults have the keys of a spec, environments those of the file."""
+    schema: Schema = json.loads(_file("project.json"))
+    spec = _without_required(spec_schema())
+    keys = {key: value for key, value in spec["properties"].items() if key != "name"}
+    schema["properties"]["defaults"] |= {"type": "object", "additionalProperties": False, "properties": keys}
+    own = {
+        key: value for key, value in schema["properties"].items() if key not in ("version", "environments")
+    }
+    environment = {"type": "object", "additionalProperties": False, "properties": own}
+    schema["$defs"] = {**spec["$defs"], "environment": environment}
+    return schema
+
+
+def _without_required(schema: Any) -> Any:
+    """Return a schema that takes a part of what it describes."""
+    if isinstance(schema, list):
+        return [_without_required(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_required(item)
+        for key, item in schema.items()
+        if not (key == "required" and isinstance(item, list))
+    }
 
 
 def spec_schema() -> Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -140,6 +141,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 def hint_for_key(key: str, pointer: str, known: Iterable[str]) -> str | None:
     """Return how to mend the unknown key `key` of the mapping at `pointer`, whose keys are `known`."""
     known = tuple(known)
+    pointer = _in_spec(pointer)
     room = pointer.strip("/").split("/")
     if not pointer and normal(key) in FOREIGN_KEYS:
         return FOREIGN_KEYS[normal(key)]
@@ -148,6 +150,11 @@ def hint_for_key(key: str, pointer: str, known: Iterable[str]) -> str | None:
     if near := nearest(key, known):
         return f"did you mean `{near}`?"
     return f"known: {', '.join(sorted(known))}" if pointer and known else None
+
+
+def _in_spec(pointer: str) -> str:
+    """Return the pointer in a spec that a pointer into a project file's defaults stands for."""
+    return re.sub(r"\A(?:/environments/[^/]+)?/defaults(?=/|\Z)", "", pointer)
 
 
 def _foreign(room: list[str]) -> dict[str, str]:
@@ -169,7 +176,7 @@ def hint_for_value(value: object, pointer: str, known: Iterable[str]) -> str | N
     known = tuple(known)
     if not isinstance(value, str):
         return f"one of: {', '.join(known)}"
-    if pointer == "/mode" and normal(value) in FOREIGN_MODES:
+    if _in_spec(pointer) == "/mode" and normal(value) in FOREIGN_MODES:
         return f"write `mode: {FOREIGN_MODES[normal(value)]}`"
     near = nearest(value, known)
     return f"did you mean `{near}`?" if near else f"one of: {', '.join(known)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from psycopg.sql import SQL, Composable, Composed
+from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.task import Task
-from syncengine.sql.changes import of_class, same_place, same_row, set_column, typed
-from syncengine.sql.clauses import conflict_target, key_list, type_of
+from syncengine.sql.changes import of_class, same_place, same_row_when_written, set_column, typed
+from syncengine.sql.clauses import conflict_target, key_list, stored, type_of
 from syncengine.sql.names import commas, ident, quoted
 from syncengine.sql.returned import returning
 
@@ -45,7 +45,7 @@ def update_changes(task: Task) -> Composed:
     changes = of_class(task, "update")
     if task.keys and not task.locks:
         changes = SQL("{} ORDER BY {}").format(changes, key_list(task.keys, "excluded"))
-    statement = text.format(ident(*task.target), commas(assignments), changes, same_row(task))
+    statement = text.format(stored(task), commas(assignments), changes, same_row_when_written(task))
     return returning(task, "update", statement)
 
 
@@ -57,7 +57,7 @@ def insert_changes(task: Task) -> Composed:
     two writers lock here is new to both of them.
     """
     text = SQL("INSERT INTO {} AS target ({}) SELECT {} FROM ({}) AS excluded{}")
-    columns, values = [ident(name) for name in task.columns], [quoted(task.columns, "excluded")]
+    columns, values = [ident(name) for name in task.columns], [_incoming(task)]
     if task.soft is not None and task.soft.stated:
         columns.append(ident(task.soft.column))
         values.append(typed(task.soft.live, task.soft.base_type))
@@ -74,16 +74,32 @@ def delete_changes(task: Task) -> Composed:
     gone = of_class(task, "delete")
     if task.soft is None:
         text = SQL("DELETE FROM {} AS target USING ({}) AS excluded WHERE {}")
-        return returning(task, "delete", text.format(ident(*task.target), gone, same_place(task)))
+        return returning(task, "delete", text.format(stored(task), gone, same_place(task)))
     text = SQL("UPDATE {} AS target SET {} = {} FROM ({}) AS excluded WHERE {}")
     value = typed(task.soft.value, task.soft.base_type)
     column = ident(task.soft.column)
-    return returning(task, "delete", text.format(ident(*task.target), column, value, gone, same_place(task)))
+    return returning(task, "delete", text.format(stored(task), column, value, gone, same_place(task)))
 
 
 def insert_all(task: Task) -> Composed:
     """Return INSERT of all staged rows; a key that is there already is the database's error."""
     text = SQL("INSERT INTO {} AS target ({}) SELECT {} FROM {} AS excluded")
-    columns, values = quoted(task.columns), quoted(task.columns, "excluded")
-    statement = text.format(ident(*task.target), columns, values, ident(*task.relation))
+    columns = quoted(task.columns)
+    statement = text.format(ident(*task.target), columns, _incoming(task), ident(*task.relation))
     return returning(task, "insert", statement)
+
+
+def _incoming(task: Task) -> Composed:
+    """Return the values of a new row; a field that a partial row lacks gives the column's default."""
+    if task.absent is None:
+        return quoted(task.columns, "excluded")
+    text = SQL("CASE WHEN {} = ANY ({}) THEN {} ELSE {} END")
+    values = []
+    for column in task.loaded:
+        facts = task.table.column(column.name)
+        value: Composable = ident("excluded", column.name)
+        if column.field is not None and facts is not None and facts.default is not None:
+            lacks = ident("excluded", task.absent)
+            value = text.format(Literal(column.field), lacks, SQL(facts.default), value)
+        values.append(value)
+    return commas(values)

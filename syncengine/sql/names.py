@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from psycopg.sql import SQL, Composable, Composed, Identifier
+from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 MAX_BYTES = 63
 # Every table has these; no column of its own can be called so.
@@ -34,6 +34,15 @@ def quoted(names: Iterable[str], alias: str | None = None) -> Composed:
     """
     parts = [ident(alias, name) if alias else ident(name) for name in names]
     return SQL(", ").join(parts)
+
+
+def literal(text: str) -> str:
+    """Return a text as an SQL literal that means the same whatever the server's settings.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return str(Literal(text).as_string())
 
 
 def commas(parts: Iterable[Composable]) -> Composed:

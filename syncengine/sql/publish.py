@@ -6,7 +6,7 @@ from psycopg.sql import Composed
 
 from syncengine.model.plan import Check, CheckLimits, Classify, Counter, RunSql, Step, WriteFile
 from syncengine.model.task import Task
-from syncengine.sql import apply, changes, returned, staging
+from syncengine.sql import apply, changes, outcome, returned, samples, staging
 from syncengine.sql.steps import text
 
 
@@ -32,8 +32,17 @@ def counted(task: Task) -> tuple[Step, ...]:
     return (
         RunSql(title="analyze the changes", sql=analyze),
         Classify(title="count the classes", sql=text(changes.count_classes(task))),
+        *samples.of_changes(task, deletes=task.locks),
+        *foreseen(task),
         *limited(task),
     )
+
+
+def foreseen(task: Task) -> tuple[Step, ...]:
+    """Return the step of a rehearsal that makes what checks look at: the target as it would be."""
+    if not (task.rehearsed and task.spec.checks):
+        return ()
+    return (keep("the target as it would be", outcome.create_view(task)),)
 
 
 def limited(task: Task) -> tuple[Step, ...]:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.facts import CsvFormat
-from syncengine.model.task import Loaded, QualifiedName, Rounding, Task
+from syncengine.model.task import Joined, Loaded, MatchColumn, QualifiedName, Rounding, Task
 from syncengine.sql.clauses import (
     cast,
     expression,
+    incoming,
     incoming_predicate,
     key,
     key_list,
@@ -18,7 +19,7 @@ from syncengine.sql.clauses import (
     sample,
     type_of,
 )
-from syncengine.sql.names import beside, commas, ident, operator, quoted
+from syncengine.sql.names import beside, commas, ident, operator, quoted, stage_name
 
 REPEATED = ("pg_temp", "repeated")
 
@@ -30,6 +31,21 @@ def lock_name(name: str) -> Composed:
 
 def create_engine_schema(schema: str) -> Composed:
     return SQL("CREATE SCHEMA IF NOT EXISTS {}").format(ident(schema))
+
+
+def is_temporary(task: Task) -> bool:
+    """Tell that staging is made of temporary tables: the role may make no others, or a rehearsal finds no schema."""
+    server = task.server
+    return not server.engine_schema or (
+        task.rehearsed and not server.engine_schema_exists and server.temporary
+    )
+
+
+def relations(task: Task) -> tuple[QualifiedName, QualifiedName]:
+    """Return the staging table and that of the computed columns, the same one if there are none."""
+    schema = "pg_temp" if is_temporary(task) else task.spec.ledger_schema
+    stage = (schema, stage_name(task.run))
+    return stage, ((schema, f"{stage_name(task.run)}_load") if task.converts else stage)
 
 
 def _create(relation: QualifiedName, columns: Sequence[Composed]) -> Composed:
@@ -82,6 +98,8 @@ def create_load(task: Task, relation: QualifiedName) -> Composed:
     ]
     if keeps_order(task):
         columns.append(SQL("{} bigint").format(ident(row_number(task))))
+    if task.absent is not None:
+        columns.append(SQL("{} text[]").format(ident(task.absent)))
     return _create(relation, columns)
 
 
@@ -92,19 +110,76 @@ def convert(task: Task, stage: QualifiedName, load: QualifiedName) -> Composed:
     if keeps_order(task):
         columns.append(ident(row_number(task)))
         values.append(Composed([ident("source", row_number(task))]))
-    return _convert(stage, load, columns, values)
+    if task.absent is not None:
+        columns.append(ident(task.absent))
+        values.append(Composed([ident("source", task.absent)]))
+    return _convert(task, stage, load, columns, values)
 
 
-def convert_one(column: Loaded, stage: QualifiedName, load: QualifiedName) -> Composed:
+def convert_one(task: Task, column: Loaded, stage: QualifiedName, load: QualifiedName) -> Composed:
     """Return the statement that computes one of the loaded columns, to learn whether it can be computed."""
-    return _convert(stage, load, [ident(column.name)], [_converted(column)])
+    return _convert(task, stage, load, [ident(column.name)], [_converted(column)])
 
 
 def _convert(
-    stage: QualifiedName, load: QualifiedName, columns: Sequence[Composable], values: Sequence[Composed]
+    task: Task,
+    stage: QualifiedName,
+    load: QualifiedName,
+    columns: Sequence[Composable],
+    values: Sequence[Composed],
 ) -> Composed:
-    text = SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS source")
-    return text.format(ident(*load), commas(columns), commas(values), ident(*stage))
+    text = SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS source{}")
+    joins = Composed(
+        [
+            SQL(" LEFT JOIN {} AS {} ON {}").format(ident(*joined.table), ident(joined.alias), _found(joined))
+            for joined in task.lookups
+        ]
+    )
+    return text.format(ident(*load), commas(columns), commas(values), ident(*stage), joins)
+
+
+def _found(joined: Joined) -> Composed:
+    """Return the condition that a row of the looked-up table is the one."""
+    return SQL(" AND ").join(
+        [
+            SQL("{} {} {}").format(ident(joined.alias, item.column), operator(item.equality), _sought(item))
+            for item in joined.match
+        ]
+    )
+
+
+def _sought(item: MatchColumn) -> Composed:
+    return cast(expression(item.value), item.base_type)
+
+
+def _natural_key(joined: Joined) -> Composed:
+    """Return what is looked up as JSON text, for error messages."""
+    pairs = [SQL("{}, {}").format(Literal(item.column), _sought(item)) for item in joined.match]
+    return SQL("CAST(json_build_object({}) AS text)").format(commas(pairs))
+
+
+def check_unresolved(joined: Joined, stage: QualifiedName) -> Composed:
+    """Return the query for natural keys that a lookup finds no row for; NULL finds none."""
+    text = SQL(
+        "SELECT sample, count(*) OVER () FROM (SELECT {} AS sample FROM {} AS source"
+        " WHERE NOT EXISTS (SELECT FROM {} AS {} WHERE {})) AS unresolved GROUP BY sample LIMIT 5"
+    )
+    table, alias = ident(*joined.table), ident(joined.alias)
+    return text.format(_natural_key(joined), ident(*stage), table, alias, _found(joined))
+
+
+def check_ambiguous_lookup(joined: Joined, stage: QualifiedName) -> Composed:
+    """Return the query for natural keys that a lookup finds several rows for (docs/spec.md §11, rule 11)."""
+    columns = commas(ident(joined.alias, item.column) for item in joined.match)
+    pairs = commas(
+        SQL("{}, {}").format(Literal(item.column), ident(joined.alias, item.column)) for item in joined.match
+    )
+    text = SQL(
+        "SELECT CAST(json_build_object({}) AS text), count(*) OVER () FROM {} AS {}"
+        " WHERE EXISTS (SELECT FROM {} AS source WHERE {}) GROUP BY {} HAVING count(*) > 1 LIMIT 5"
+    )
+    alias = ident(joined.alias)
+    return text.format(pairs, ident(*joined.table), alias, ident(*stage), _found(joined), columns)
 
 
 def _converted(column: Loaded) -> Composed:
@@ -193,7 +268,10 @@ def _changed_by(rounding: Rounding) -> Composed:
 
 def check_null_keys(task: Task) -> Composed | None:
     """Return the query for rows that can meet no conflict; None where there can be none."""
-    condition = outside(task)
+    condition, stated = outside(task), task.spec.conflict_where
+    if stated is not None and stated != task.predicate:
+        beyond = SQL("{} IS NOT TRUE").format(incoming(task, stated))
+        condition = SQL(" OR ").join([condition, beyond]) if condition is not None else beyond
     if condition is None or task.null_keys != "error":
         return None
     text = SQL("SELECT {}, count(*) OVER () FROM {} AS excluded WHERE {} LIMIT 5")
@@ -246,9 +324,9 @@ def _is_repeated(task: Task) -> Composed:
 
 def check_duplicate_keys(task: Task) -> Composed:
     """Return the query for repeated keys whose rows are not all identical."""
-    image = SQL("CAST(ROW({}) AS record)").format(
-        quoted([column.name for column in task.loaded if not column.stable], "excluded")
-    )
+    told = [column.name for column in task.loaded if not column.stable]
+    told += [task.absent] if task.absent is not None else []
+    image = SQL("CAST(ROW({}) AS record)").format(quoted(told, "excluded"))
     keys = key_list(task.keys, "excluded")
     text = SQL(
         "SELECT sample, count(*) OVER () FROM (SELECT {} AS sample, {} AS image,"

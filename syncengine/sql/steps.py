@@ -5,8 +5,9 @@ from __future__ import annotations
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Check, CopyIn, Counter, Part, RunSql, Step, Unit
-from syncengine.model.task import QualifiedName, Task
+from syncengine.model.plan import Check, Claim, CopyIn, Counter, Part, RunSql, Step, Unit
+from syncengine.model.task import Joined, QualifiedName, Task
+from syncengine.sql import ledger as ledger_sql
 from syncengine.sql import staging
 
 
@@ -25,24 +26,74 @@ def room_for_staging(task: Task) -> tuple[Unit, ...]:
     return (Unit(name="prepare", steps=(lock, create)),)
 
 
+def ledger(task: Task) -> tuple[Unit, ...]:
+    """Return the unit that makes the ledger, if the task needs one and it is not there."""
+    if not task.accumulates or task.server.ledger_exists or task.rehearsed:
+        return ()
+    schema = task.spec.ledger_schema
+    lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"schema {schema}")))
+    room = RunSql(title=f"create schema {schema}", sql=text(staging.create_engine_schema(schema)))
+    create = RunSql(title=f"create {schema}.{ledger_sql.RUNS}", sql=text(ledger_sql.create_runs(schema)))
+    steps = (lock, create) if task.server.engine_schema_exists else (lock, room, create)
+    return (Unit(name="ledger", steps=steps),)
+
+
+def claimed(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
+    """Return the step that keeps a source from being published twice, where that would count it twice."""
+    if not task.accumulates or (task.rehearsed and not task.server.ledger_exists):
+        return ()
+    make = ledger_sql.is_new if task.rehearsed else ledger_sql.claim
+    # A table that is only made now can't hold what was published.
+    again = task.spec.again or not task.table.exists
+    return (Claim(title="claim the source: it is published once", sql=text(make(task, stage)), again=again),)
+
+
 def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
     create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
     return (create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging"))
 
 
-def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> RunSql:
-    """Return the step that computes the loaded columns from the staged fields."""
+def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that compute the loaded columns from the staged fields and from the tables of the lookups."""
     parts = tuple(
         Part(
             column=column.name,
-            sql=text(staging.convert_one(column, stage, load)),
+            sql=text(staging.convert_one(task, column, stage, load)),
             location=task.spec.mark(f"/columns/{column.name}"),
         )
         for column in task.loaded
         if column.value is not None
     )
-    return RunSql(title="compute the columns", sql=text(staging.convert(task, stage, load)), parts=parts)
+    sql = text(staging.convert(task, stage, load))
+    checks = (check for joined in task.lookups for check in _resolved(task, joined, stage))
+    return (*checks, RunSql(title="compute the columns", sql=sql, parts=parts))
+
+
+def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, ...]:
+    """Return the checks that a lookup finds one row for each natural key."""
+    table = ".".join(joined.table)
+    location = task.spec.mark(f"/lookups/{joined.column}")
+    ambiguous = Check(
+        title=f"{joined.column}: no natural key comes twice in {table}",
+        sql=text(staging.check_ambiguous_lookup(joined, stage)),
+        failure="unresolved-lookup",
+        message=f"natural keys that several rows of {table} have",
+        hint=f"match more columns, or make them unique in {table}",
+        location=location,
+    )
+    if joined.missing != "error":
+        return (ambiguous,)
+    unresolved = Check(
+        title=f"{joined.column}: each natural key is found in {table}",
+        sql=text(staging.check_unresolved(joined, stage)),
+        failure="unresolved-lookup",
+        message=f"natural keys that no row of {table} has",
+        hint=f"add them to {table} first, or let the column be NULL: `missing: null`",
+        location=location,
+        fields=joined.fields if task.source.reopenable else (),
+    )
+    return (ambiguous, unresolved)
 
 
 def not_rounded(task: Task, stage: QualifiedName) -> tuple[Check, ...]:

@@ -12,6 +12,7 @@ from syncengine.sql import publish, steps
 
 class Copy:
     name = "copy"
+    stages = False
 
     def judge(self, task: Task) -> Verdict:
         reason = _obstacle(task)

@@ -20,6 +20,7 @@ MOST_ROWS = 100_000
 
 class Rows:
     name = "rows"
+    stages = True
 
     def judge(self, task: Task) -> Verdict:
         reason = _obstacle(task)
@@ -44,9 +45,9 @@ class Rows:
         send = InsertRows(
             title="send the rows", sql=steps.text(head), schema=schema, table=table, columns=columns
         )
-        fill: list[Step] = [send]
+        fill: list[Step] = [send, *steps.claimed(task, STAGE)]
         if task.converts:
-            fill.append(steps.converted(task, STAGE, LOAD))
+            fill += steps.converted(task, STAGE, LOAD)
         fill += steps.not_rounded(task, STAGE)
         unit = Unit(
             name="publish",
@@ -56,7 +57,7 @@ class Rows:
             publishes=True,
             exact=task.exact,
         )
-        return (unit,)
+        return (*steps.ledger(task), unit)
 
 
 def _obstacle(task: Task) -> str:

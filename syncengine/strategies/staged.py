@@ -8,7 +8,7 @@ from syncengine.model.facts import Handover
 from syncengine.model.plan import Fit, Misfit, RunSql, Step, Unit, Verdict
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
-from syncengine.sql import names, publish, staging, steps
+from syncengine.sql import publish, staging, steps
 
 # What two transactions more and a table to make and drop cost, in rows moved.
 FIXED_COST = 2_000
@@ -16,33 +16,51 @@ FIXED_COST = 2_000
 
 class Staged:
     name = "staged"
+    stages = True
 
     def judge(self, task: Task) -> Verdict:
-        if not task.server.engine_schema:
+        if not task.server.engine_schema and not task.server.temporary:
             schema = task.spec.ledger_schema
-            reason = f"{task.server.role} may not make tables in schema {schema}: GRANT CREATE ON DATABASE or SCHEMA"
+            reason = (
+                f"{task.server.role} may make no tables in schema {schema} nor temporary ones:"
+                f" GRANT CREATE ON SCHEMA {schema}, or GRANT TEMPORARY ON DATABASE {task.server.database}"
+            )
             return Misfit(strategy=self.name, reason=reason)
-        if task.keys and not task.server.temporary:
+        if (task.keys or task.locks) and not task.server.temporary:
             reason = f"{task.server.role} may not make temporary tables: GRANT TEMPORARY ON DATABASE"
             return Misfit(strategy=self.name, reason=reason)
         rows = task.rows if task.rows is not None else 1_000_000
         return Fit(strategy=self.name, cost=4 * rows + FIXED_COST, reasons=_reasons(task))
 
     def units(self, task: Task, mode: Mode) -> tuple[Unit, ...]:
-        schema = task.spec.ledger_schema
-        stage = (schema, names.stage_name(task.run))
-        load = (schema, f"{names.stage_name(task.run)}_load") if task.converts else stage
+        stage, load = staging.relations(task)
         task = replace(task, relation=load)
+        if staging.is_temporary(task):
+            return (*steps.ledger(task), _whole(task, mode, stage, load))
         tidy = tuple(
             RunSql(title=f"drop {'.'.join(relation)}", sql=steps.text(staging.drop(relation)))
             for relation in dict.fromkeys((stage, load))
         )
+        typed = _typed(task, stage, load)
+        # What is looked up may be published in the same transaction, by another spec.
+        early, late = ((), typed) if task.lookups else (typed, ())
         return (
             *(() if task.staged_rows is not None else steps.room_for_staging(task)),
-            Unit(name="stage", steps=_stage(task, stage, load), repeatable=task.source.reopenable),
+            *steps.ledger(task),
+            Unit(
+                name="stage",
+                steps=(*_filled(task, stage, load), *early),
+                repeatable=task.source.reopenable,
+            ),
             Unit(
                 name="publish",
-                steps=(*publish.created(task), *steps.one_row_a_key(task), *mode.publish(task)),
+                steps=(
+                    *publish.created(task),
+                    *steps.claimed(task, stage),
+                    *late,
+                    *steps.one_row_a_key(task),
+                    *mode.publish(task),
+                ),
                 opening=publish.opening(task),
                 isolation="repeatable read",
                 publishes=True,
@@ -50,6 +68,26 @@ class Staged:
             ),
             Unit(name="tidy", steps=tidy, always=True),
         )
+
+
+def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) -> Unit:
+    """Return everything in one transaction, on temporary tables, where no others may be made."""
+    return Unit(
+        name="publish",
+        steps=(
+            *publish.created(task),
+            *_filled(task, stage, load),
+            *steps.claimed(task, stage),
+            *_typed(task, stage, load),
+            *steps.one_row_a_key(task),
+            *mode.publish(task),
+        ),
+        opening=publish.opening(task),
+        isolation="repeatable read",
+        publishes=True,
+        repeatable=task.source.reopenable,
+        exact=task.exact,
+    )
 
 
 def _reasons(task: Task) -> tuple[str, ...]:
@@ -60,20 +98,21 @@ def _reasons(task: Task) -> tuple[str, ...]:
     return tuple(reasons)
 
 
-def _stage(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
-    """Return the steps that bring the source into the relation that the mode reads."""
-    result: list[Step] = []
-    if task.staged_rows is None:
-        result += steps.copied(task, stage)
-    if task.converts:
-        result.append(
-            RunSql(title="create the typed staging table", sql=steps.text(staging.create_load(task, load)))
-        )
-        result.append(steps.converted(task, stage, load))
-    result += steps.not_rounded(task, stage)
+def _filled(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that bring the source into staging and make room for computed columns."""
+    copied = steps.copied(task, stage) if task.staged_rows is None else ()
+    if not task.converts:
+        return copied
+    create = steps.text(staging.create_load(task, load))
+    return (*copied, RunSql(title="create the typed staging table", sql=create))
+
+
+def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
+    """Return the steps that fill the relation which the mode reads."""
+    converted = steps.converted(task, stage, load) if task.converts else ()
     keys = [part.column for part in task.keys if part.column is not None]
-    result.append(RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys))))
-    return tuple(result)
+    analyze = RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys)))
+    return (*converted, *steps.not_rounded(task, stage), analyze)
 
 
 PLUGIN = Staged()

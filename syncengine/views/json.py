@@ -19,7 +19,8 @@ class Json:
     def plans(self, plans: Iterable[Plan], failures: Iterable[tuple[str, SyncError]], *, sql: bool) -> str:
         specs = [document(plan) for plan in plans]
         failed = [_failed(name, error) for name, error in failures]
-        return _dump({"format": FORMAT, "ok": not failed, "specs": specs + failed})
+        ok = not failed and all(spec["error"] is None for spec in specs)
+        return _dump({"format": FORMAT, "ok": ok, "specs": specs + failed})
 
     def reports(self, run_id: str, reports: Iterable[Report]) -> str:
         specs = [_report(report) for report in reports]
@@ -57,28 +58,16 @@ def _report(report: Report) -> dict[str, object]:
         "seconds": round(report.seconds, 3),
         "resumed": report.resumed,
         "retries": report.retries,
+        "published_before": report.published_before,
         "files": list(report.files),
-        "error": error_document(report.error) if report.error is not None else None,
+        "error": report.error.document() if report.error is not None else None,
     }
 
 
 def _failed(name: str, error: SyncError) -> dict[str, object]:
     nothing: dict[str, object] = dict.fromkeys(COUNTERS, 0)
     counters = {"mode": None, "strategy": None, **nothing, "bytes_read": 0, "seconds": 0.0, "resumed": False}
-    return {"name": name, **counters, "error": error_document(error)}
-
-
-def error_document(error: SyncError) -> dict[str, object]:
-    """Return an error as docs/spec.md §6 shapes it; `location` is null or {file, line, column}."""
-    place = error.location
-    where = {"file": place.file, "line": place.line, "column": place.column} if place is not None else None
-    return {
-        "code": error.code,
-        "message": error.message,
-        "detail": error.detail,
-        "hint": error.hint,
-        "location": where,
-    }
+    return {"name": name, **counters, "error": error.document()}
 
 
 def _dump(value: Mapping[str, object]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from syncengine.errors import SyncError
+from syncengine.errors import DependencyFailed, SyncError
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
 from syncengine.model.spec import Spec
@@ -49,7 +49,8 @@ def _lines(report: Report) -> Iterator[str]:
         state = (
             f"{written:,} rows of {report.target} are written" if written else f"{report.target} is as it was"
         )
-        yield f"{report.name}: failed, {state}"
+        word = "not run" if isinstance(report.error, DependencyFailed) else "failed"
+        yield f"{report.name}: {word}, {state}"
         yield from (f"  {line}" for line in problem(report.error).splitlines())
         return
     heading = f"{report.name}: {report.mode} into {report.target} ({report.connection}) by {report.strategy}"
@@ -65,6 +66,8 @@ def _lines(report: Report) -> Iterator[str]:
     parts = ", ".join(f"{number:,} {name}" for number, name in classes)
     deleted = f"; {counts.deleted:,} deleted" if counts.deleted else ""
     yield f"  {counts.rows_read:,} rows read = {parts}{deleted}"
+    if report.published_before:
+        yield "  nothing to do: the same contents were published before (--again does it all the same)"
     for path in report.files:
         yield f"  returned rows are in {path}"
 

@@ -6,6 +6,7 @@ digits count (1.0 is not 1.00).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,14 @@ class Guard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """`delete.scope` in SQL and in Python."""
+
+    sql: str
+    holds: Callable[[Record], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Updates:
     """update_columns as a spec has them, and the new values they give; None leaves the stored row alone."""
 
@@ -47,6 +56,10 @@ class Case:
     null_keys: str = "error"
     touch: bool = False
     keyed: bool = True
+    scope: Scope | None = None
+
+    def in_scope(self, row: Row) -> bool:
+        return self.scope is None or self.scope.holds(dict(zip(COLUMNS, row, strict=True))) is True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,7 +67,7 @@ class Outcome:
     rows: list[Row]
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("rows_read", "inserted", "updated", "unchanged", "skipped", "duplicates"), 0
+            ("rows_read", "inserted", "updated", "unchanged", "skipped", "duplicates", "deleted"), 0
         )
     )
 
@@ -63,12 +76,35 @@ def expected(case: Case) -> Outcome:
     """Return what the table and the books must hold after the run; raises Refused."""
     outcome = Outcome(rows=list(case.stored))
     outcome.counts["rows_read"] = len(case.source)
+    if case.mode == "replace" and not case.keyed:
+        return _exchanged(case, outcome)
     incoming = list(case.source)
     if case.keyed:
         incoming = _one_row_a_key(case, outcome)
     for row in incoming:
         _take(case, row, outcome)
+    if case.mode in ("mirror", "replace"):
+        _delete_gone(case, outcome)
     return outcome
+
+
+def _exchanged(case: Case, outcome: Outcome) -> Outcome:
+    """Compare source and table as multisets of rows."""
+    new, old = Counter(case.source), Counter(case.stored)
+    outcome.rows = list(case.source)
+    outcome.counts["unchanged"] = (new & old).total()
+    outcome.counts["inserted"] = (new - old).total()
+    outcome.counts["deleted"] = (old - new).total()
+    return outcome
+
+
+def _delete_gone(case: Case, outcome: Outcome) -> None:
+    """Take out the stored rows whose key is not in the source; a key that meets no conflict is not."""
+    keys = {_key(row, case) for row in case.source} - {None}
+    gone = [row for row in case.stored if _key(row, case) not in keys and case.in_scope(row)]
+    for row in gone:
+        outcome.rows.remove(row)
+    outcome.counts["deleted"] = len(gone)
 
 
 def _key(row: Row, case: Case) -> Row | None:

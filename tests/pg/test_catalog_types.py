@@ -11,6 +11,8 @@ from syncengine.errors import SpecError, SpecErrors, TargetError
 from syncengine.model.facts import ColumnFacts
 from tests.servers import Database, Server
 
+pytestmark = pytest.mark.every_server
+
 EQ = ("pg_catalog", "=")
 SETUP = """
 CREATE SCHEMA shop;

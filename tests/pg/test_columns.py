@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import syncengine
+from tests.features import needs
 from tests.runs import counts, places, refused, sync
 from tests.servers import Database
 
@@ -260,6 +261,7 @@ def test_a_stated_type_reads_text_before_the_column_takes_it(db: Database, metho
     ]
 
 
+@needs("numeric(5,-1)")
 def test_a_computed_numeric_rounds_to_its_scale_and_then_stays(db: Database, load: Load):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, a numeric(5,2), b numeric(5,-1))")
     spec = {"conflict_keys": ["id"], "columns": {"a": {"expression": "source.a::numeric / 3"}}}

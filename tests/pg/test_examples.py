@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 import syncengine
 from syncengine.model.report import Report
+from tests.conftest import RunCli
 from tests.servers import Database
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -75,6 +77,56 @@ def test_written_prices_come_out_as_a_file(examples: Path, newdb: Database):
         "TEA-GREEN,8.20,update",
         "article_no,price,_op",
     ]
+
+
+def test_shop_runs_in_the_order_of_its_foreign_keys(examples: Path, newdb: Database, cli: RunCli):
+    shop = examples / "shop"
+    newdb.execute((shop / "schema.sql").read_text(encoding="utf-8"))
+    urls = {"SYNCENGINE_URL": newdb.url}
+
+    planned = cli("plan", "--format", "json", "--quiet", cwd=shop, env=urls)
+    done = cli("run", "--env", "test", "--format", "json", cwd=shop, env=urls)
+
+    after = {
+        spec["name"]: [wait["name"] for wait in spec["after"]] for spec in json.loads(planned.stdout)["specs"]
+    }
+    assert after == {
+        "customers": [],
+        "products": [],
+        "orders": ["customers"],
+        "order_items": ["products", "orders"],
+    }
+    inserted = {spec["name"]: spec["inserted"] for spec in json.loads(done.stdout)["specs"]}
+    assert list(inserted.items()) == [("customers", 3), ("products", 3), ("orders", 3), ("order_items", 4)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "specs"),
+    [
+        pytest.param(["--select", "+orders"], ["customers", "orders"], id="with-what-it-depends-on"),
+        pytest.param(["--select", "tag:sales", "--jobs", "1"], ["orders", "order_items"], id="tag"),
+        pytest.param(["specs/products.yaml", "--jobs", "3"], ["products"], id="path"),
+    ],
+)
+def test_parts_of_the_shop_in_its_environment(
+    examples: Path, newdb: Database, cli: RunCli, arguments: list[str], specs: list[str]
+):
+    shop = examples / "shop"
+    newdb.execute((shop / "schema.sql").read_text(encoding="utf-8"))
+    assert run(shop, newdb)
+
+    done = cli("run", "--env", "prod", *arguments, "--format=json", cwd=shop, env={"SHOP_URL": newdb.url})
+
+    found = json.loads(done.stdout)["specs"]
+    assert (done.returncode, [spec["name"] for spec in found]) == (0, specs)
+    assert {spec["connection"] for spec in found} == {"shop"}
+
+
+def test_shop_in_its_environment_asks_for_a_server(examples: Path, cli: RunCli):
+    done = cli("run", "--env", "prod", cwd=examples / "shop")
+
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.count("the environment variable SHOP_URL is not set") == 1
 
 
 def test_program_syncs_what_it_generates(examples: Path, newdb: Database):

@@ -6,13 +6,14 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from syncengine.cli import _code
 from syncengine.cli.output import exit_code
 
-COMMANDS = ["db", "plan", "run", "schema", "validate"]
+COMMANDS = ["db", "explain", "init", "plan", "run", "schema", "validate"]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -74,16 +75,24 @@ def test_version(call: Call):
         pytest.param(
             ["rnu", "x.yaml"], "there is no command 'rnu'; did you mean run?", id="slip-of-a-command"
         ),
-        pytest.param(["frobnicate"], "there are db, plan, run, schema, validate", id="no-such-command"),
+        pytest.param(["frobnicate"], "there are db, explain, init, plan, run", id="no-such-command"),
         pytest.param(["run", "--quite", "x.yaml"], "--quiet", id="slip-of-an-option"),
         pytest.param(["run", "--frobnicate", "x.yaml"], "No such option", id="no-such-option"),
         pytest.param(["run", "--format", "yaml", "x.yaml"], "'json', 'text'", id="no-such-format"),
         pytest.param(["plan", "--log-level", "loud", "x.yaml"], "'debug'", id="no-such-level"),
-        pytest.param(["run"], "PATH", id="no-path"),
+        pytest.param(["run"], "no PATH is given, and there is no syncengine.yaml", id="no-path"),
+        pytest.param(
+            ["plan", "--env", "prod", "."], "there is no environment `prod`", id="no-such-environment"
+        ),
+        pytest.param(["run", "--jobs", "0", "."], "--jobs", id="no-jobs"),
         pytest.param(["db", "sotp"], "sotp", id="slip-of-a-command-of-db"),
     ],
 )
-def test_mistakes_of_the_caller_exit_with_3(call: Call, arguments: list[str], says: str):
+def test_mistakes_of_the_caller_exit_with_3(
+    call: Call, arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+
     done = call(*arguments)
 
     assert (done.returncode, done.stdout) == (3, "")

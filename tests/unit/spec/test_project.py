@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from syncengine.errors import NotAvailable, SpecError, SpecErrors
+from syncengine.errors import SpecError, SpecErrors
 from syncengine.redact import redact
 from syncengine.spec.load import load_paths
 from syncengine.spec.project import Project, load_project, project_folder
@@ -170,20 +170,3 @@ def test_what_is_wrong_is_told_at_its_place(folder: Path, text: str, told: str, 
 
     assert f"{raised.value.location}: {raised.value.message}" == f"syncengine.yaml:{told}"
     assert raised.value.hint == hint
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("defaults", "{mode: upsert}"),
-        ("environments", "{prod: {}}"),
-        ("transaction", "group"),
-        ("specs", "[a.yaml]"),
-    ],
-)
-def test_what_is_not_available_yet_is_refused(folder: Path, key: str, value: str) -> None:
-    with pytest.raises(SpecErrors) as raised:
-        _load(folder, f"{key}: {value}\n")
-
-    assert [type(problem) for problem in raised.value.each()] == [NotAvailable]
-    assert str(raised.value.location) == "syncengine.yaml:1:1"

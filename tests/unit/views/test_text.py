@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from syncengine import registry
-from syncengine.errors import BadRow, Location, OptionError, SpecError, SpecErrors
+from syncengine.errors import BadRow, DependencyFailed, Location, OptionError, SpecError, SpecErrors
 from syncengine.model import events as ev
 from syncengine.model.report import Report
 from syncengine.views.text import PLUGIN
@@ -47,6 +47,12 @@ ERROR = BadRow("column qty: no number", hint="mend it", location=Location("rows.
             [*COMMITTED, ev.SpecFailed(error=BadRow("can't write out.csv"))],
             "orders: failed, 1,200,500 rows of shop.orders are written\n  can't write out.csv [bad-row]\n",
             id="failed-after-the-commit",
+        ),
+        pytest.param(
+            [ev.SpecFailed(error=DependencyFailed("the spec `a` failed, and this one depends on it"))],
+            "orders: not run, shop.orders is as it was\n"
+            "  the spec `a` failed, and this one depends on it [dependency-failed]\n",
+            id="not-run",
         ),
     ],
 )

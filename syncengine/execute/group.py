@@ -1,0 +1,119 @@
+"""Publish several specs in one transaction: parents and children appear together, or not at all."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from syncengine.connect import wrap
+from syncengine.errors import Conflict, SyncError
+from syncengine.execute import retry
+from syncengine.execute.apply import NothingToDo, Run, may_repeat
+from syncengine.model import events as ev
+from syncengine.model.plan import CheckResult, Unit
+
+
+class GroupFailed(Exception):
+    """Nothing was published; `run` is the one that failed, with `error`."""
+
+    def __init__(self, run: Run, error: SyncError) -> None:
+        super().__init__(error.message)
+        self.run = run
+        self.error = error
+
+
+@contextmanager
+def _blaming(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except SyncError as error:
+        raise GroupFailed(run, error) from error
+    except psycopg.Error as error:
+        raise GroupFailed(run, wrap(error, doing="publishing")) from error
+
+
+class Group:
+    """Runs that share a connection.  Each stages by itself; their publishing units are one transaction."""
+
+    def __init__(self, runs: Sequence[Run], connection: psycopg.Connection[TupleRow]) -> None:
+        self._runs = runs
+        self._connection = connection
+
+    def carry_out(self) -> None:
+        """Stage and publish together.  Raises GroupFailed, after which nothing is published."""
+        for run in self._runs:
+            with _blaming(run):
+                run.units([unit for unit in run.plan.units if not (unit.publishes or unit.always)])
+        self._publish()
+
+    def _publish(self) -> None:
+        """Publish in one transaction, as often as other transactions are in its way."""
+        attempt, dice = 1, random.Random()
+        while True:
+            try:
+                self._transaction(attempt)
+                return
+            except BaseException as failed:
+                for run in self._runs:
+                    run.discard_files()
+                if not (isinstance(failed, GroupFailed) and _may_repeat(failed, attempt)):
+                    raise
+                pause = retry.wait(attempt, dice)
+                for run in self._runs:
+                    unit = _publishing(run).name
+                    run.emit(ev.UnitRolledBack(unit=unit, reason=failed.error.message, retry_in=pause))
+                time.sleep(pause)
+                attempt += 1
+
+    def _transaction(self, attempt: int) -> None:
+        started = time.monotonic()
+        isolation = retry.isolation("repeatable read", attempt, self._runs[0].plan.retries)
+        self._connection.isolation_level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
+        last = self._runs[-1]
+        with _blaming(last), self._connection.transaction():
+            for run in self._runs:
+                with _blaming(run):
+                    run.open(_publishing(run))
+            self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+            for run in self._runs:
+                with _blaming(run):
+                    self._perform(run, attempt, as_planned=isolation == "repeatable read")
+            # A constraint that does not hold is told now, when it can still be said what it was about.
+            self._connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            for run in self._runs:
+                with _blaming(run):
+                    run.check(_publishing(run))
+        for run in self._runs:
+            run.committed(_publishing(run), started)
+
+    def _perform(self, run: Run, attempt: int, *, as_planned: bool) -> None:
+        """Carry out one spec's publishing but its checks, which look at the work of all."""
+        unit = _publishing(run)
+        unit = replace(unit, steps=tuple(s for s in unit.steps if not isinstance(s, CheckResult)))
+        run.emit(ev.UnitStarted(unit=unit.name, attempt=attempt))
+        try:
+            with self._connection.transaction():
+                run.perform(unit, as_planned=as_planned)
+        except NothingToDo:
+            run.emit(ev.PublishedBefore(unit=unit.name))
+        # The next spec's temporary tables have the same names.
+        self._connection.execute("DISCARD TEMP")
+
+
+def _publishing(run: Run) -> Unit:
+    return next(unit for unit in run.plan.units if unit.publishes)
+
+
+def _may_repeat(failed: GroupFailed, attempt: int) -> bool:
+    """Tell whether another attempt follows; the last one is READ COMMITTED, as for a spec alone."""
+    unit, retries = _publishing(failed.run), failed.run.plan.retries
+    isolation = retry.isolation("repeatable read", attempt, retries)
+    unit = replace(unit, isolation="repeatable read")
+    error = failed.error
+    return isinstance(error, Conflict) and may_repeat(unit, isolation, attempt, retries, error)

@@ -1,0 +1,115 @@
+"""Carry a plan out in one transaction that is rolled back, without writing to the target: `plan --diff`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psycopg
+
+from syncengine.connect import wrap
+from syncengine.errors import SyncError
+from syncengine.execute.apply import NothingToDo, Run
+from syncengine.model import events as ev
+from syncengine.model.plan import CheckResult, Counter, RunSql, Sample, Step, Unit, WriteFile
+from syncengine.model.preview import Preview, SampleRow
+
+
+class Rehearsal(Run):
+    """A run that stops short of the target (docs/spec.md §11, rule 15).
+
+    What it classifies counts as written.  Limits that are broken are noted, so that the numbers are known all the same.
+    """
+
+    _samples: tuple[SampleRow, ...] = ()
+    _blocked: SyncError | None = None
+    _unchecked: tuple[str, ...] = ()
+
+    @property
+    def preview(self) -> Preview:
+        return Preview(
+            counts=self.report.counts, samples=self._samples, error=self._blocked, unchecked=self._unchecked
+        )
+
+    @contextmanager
+    def rolled_back(self) -> Iterator[None]:
+        """Make everything within the block one transaction, of which nothing stays."""
+        self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        try:
+            with self.connection.transaction(force_rollback=True):
+                yield
+        except psycopg.Error as error:
+            raise wrap(error, doing="rehearsing") from error
+
+    def units(self, units: Sequence[Unit]) -> None:
+        for unit in units:
+            # What ends a run is undone by the rollback as well.
+            if not unit.always:
+                self.emit(ev.UnitStarted(unit=unit.name, attempt=1))
+                self._rehearse(unit)
+
+    def _rehearse(self, unit: Unit) -> None:
+        started = time.monotonic()
+        self.connection.execute(self._settings())
+        try:
+            self._steps(unit, last_resort=False)
+        except NothingToDo:
+            self.emit(ev.PublishedBefore(unit=unit.name))
+        if unit.publishes:
+            self._close_books(exact=not self.report.published_before)
+        self.emit(ev.UnitRehearsed(unit=unit.name, seconds=time.monotonic() - started))
+
+    def _step(self, unit: Unit, step: Step) -> int:
+        match step:
+            case RunSql() if step.writes:
+                return self._count(unit, step.counts)
+            case WriteFile():
+                return 0
+            case Sample():
+                return self._sample(step)
+            case _:
+                return super()._step(unit, step)
+
+    def _count(self, unit: Unit, counter: Counter | None) -> int:
+        """Count what is still to be written of a class; several steps may write it."""
+        pending = self.report.pending
+        rows = {
+            "inserted": pending.to_insert - pending.inserted,
+            "updated": pending.to_update - pending.updated,
+            "deleted": pending.to_delete - pending.deleted,
+        }.get(counter or "", 0)
+        if counter is not None:
+            self.emit(ev.RowsCounted(unit=unit.name, counter=counter, rows=rows))
+        return rows
+
+    def _sample(self, step: Sample) -> int:
+        rows = self.connection.execute(step.sql.encode()).fetchall()
+        found = tuple(
+            SampleRow(op=step.op, key=_row(key) or {}, old=_row(old), new=_row(new)) for key, old, new in rows
+        )
+        self._samples = (*self._samples, *found)
+        return len(found)
+
+    def _check_result(self, step: CheckResult) -> int:
+        """Evaluate checks on what the target would hold; what only a run can tell is noted."""
+        found = 0
+        for check, place in zip(step.checks, step.locations, strict=True):
+            try:
+                found += super()._check_result(replace(step, checks=(check,), locations=(place,)))
+            except SyncError:
+                self._use_path(False)
+                self._unchecked = (*self._unchecked, check.name)
+        return found
+
+    def _block(self, error: SyncError) -> None:
+        self._blocked = self._blocked or error
+
+
+def _row(value: object) -> dict[str, str | None] | None:
+    if value is None:
+        return None
+    row: dict[str, str | None] = value if isinstance(value, dict) else json.loads(str(value))
+    return row

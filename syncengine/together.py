@@ -1,0 +1,93 @@
+"""The specs of a project with `transaction: group`: planned each by itself, published together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from time import monotonic
+
+from syncengine.errors import GroupRolledBack, OptionError, SyncError
+from syncengine.execute.apply import Run
+from syncengine.execute.group import Group, GroupFailed
+from syncengine.job import Failed
+from syncengine.jobs import Ready, inferred, not_started, start
+from syncengine.model import events as ev
+from syncengine.model.report import Report
+
+
+def check_one_database(items: Sequence[Ready | Failed]) -> None:
+    """Refuse a group over several databases: no transaction spans them.  Raises OptionError."""
+    urls = {one.url for one in items if isinstance(one, Ready)}
+    if len(urls) > 1:
+        named = sorted({one.prepared.plan.connection for one in items if isinstance(one, Ready)})
+        raise OptionError(
+            f"`transaction: group` can't span several databases: {', '.join(named)}",
+            hint="run the specs of each database by itself, with --select, or leave `transaction` out",
+        )
+
+
+def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[Report, ...]:
+    """Carry out specs as one; if one fails, nothing of any of them is published, and the reports say so."""
+    unplanned = next((one for one in items if isinstance(one, Failed)), None)
+    if unplanned is not None:
+        return tuple(_not_run(one, unplanned, emit) for one in items)
+    check_one_database(items)
+    ready = [one for one in items if isinstance(one, Ready)]
+    turns = _Turns(emit)
+    runs = [
+        Run(one.prepared.plan, one.connection, one.prepared.source, partial(turns.tell, one.spec.name))
+        for one in ready
+    ]
+    began = monotonic()
+    for run in runs:
+        start(run)
+    try:
+        for one, run in zip(ready, runs, strict=True):
+            _infer(one, run)
+        Group(runs, ready[0].connection).carry_out()
+    except GroupFailed as failed:
+        for run in runs:
+            error = failed.error if run is failed.run else _rolled_back(failed.run.plan.name, failed.error)
+            run.emit(ev.SpecFailed(error=error))
+    finally:
+        for run in runs:
+            run.units([unit for unit in run.plan.units if unit.always])
+    for run in runs:
+        run.emit(ev.SpecFinished(seconds=monotonic() - began))
+    return tuple(run.report for run in runs)
+
+
+class _Turns:
+    """Passes events on, and says whose they are when that changes."""
+
+    def __init__(self, emit: ev.Emit) -> None:
+        self._emit = emit
+        self._name = ""
+
+    def tell(self, name: str, event: ev.Event) -> None:
+        if name != self._name:
+            self._name = name
+            self._emit(ev.SpecTurn(name=name))
+        self._emit(event)
+
+
+def _infer(one: Ready, run: Run) -> None:
+    try:
+        run.plan = inferred(one.prepared, one.connection, run).plan
+    except SyncError as error:
+        raise GroupFailed(run, error) from error
+
+
+def _rolled_back(name: str, error: SyncError) -> GroupRolledBack:
+    """Return what the other specs of a group say, with the exit code of the one that failed."""
+    return GroupRolledBack(
+        f"nothing was published, since `{name}` failed and they are published together",
+        detail=f"{name}: {error.message}",
+        hint=f"mend `{name}`",
+        exit_code=error.exit_code,
+    )
+
+
+def _not_run(one: Ready | Failed, unplanned: Failed, emit: ev.Emit) -> Report:
+    error = one.error if isinstance(one, Failed) else _rolled_back(unplanned.spec.name, unplanned.error)
+    return not_started(Failed(spec=one.spec, error=error), emit)
