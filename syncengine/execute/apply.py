@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import assert_never
 
 import psycopg
@@ -24,7 +25,8 @@ from syncengine.errors import (
 )
 from syncengine.execute import retry, transfer
 from syncengine.execute.blame import run_parted
-from syncengine.execute.guards import broken, check_error, failing, limit_error
+from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
+from syncengine.execute.masking import mask_sample, masking
 from syncengine.execute.places import places
 from syncengine.execute.returning import PendingFile, write
 from syncengine.execute.rounding import would_round
@@ -131,7 +133,8 @@ class Run:
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
         except psycopg.Error as error:
-            raise wrap(error, doing="committing") from error
+            with self._masking():
+                raise wrap(error, doing="committing") from error
         self.committed(unit, started)
 
     def perform(self, unit: Unit, *, as_planned: bool) -> None:
@@ -198,12 +201,16 @@ class Run:
     def _timed(self, unit: Unit, step: Step) -> None:
         started = time.monotonic()
         self.emit(ev.StepStarted(unit=unit.name, step=step.title))
-        try:
-            rows = self._step(unit, step)
-        except psycopg.Error as error:
-            raise wrap(error, doing=f'at step "{step.title}"') from error
+        with self._masking():
+            try:
+                rows = self._step(unit, step)
+            except psycopg.Error as error:
+                raise wrap(error, doing=f'at step "{step.title}"') from error
         seconds = time.monotonic() - started
         self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=rows, seconds=seconds))
+
+    def _masking(self) -> AbstractContextManager[None]:
+        return masking(self.plan.sensitive, self.plan.target)
 
     def _step(self, unit: Unit, step: Step) -> int:
         match step:
@@ -274,7 +281,8 @@ class Run:
             wrapped.location = step.location
             raise wrapped from error
         if found:
-            samples = "; ".join(str(row[0]) for row in found)
+            shown = dict.fromkeys(mask_sample(str(row[0]), self.plan.sensitive) for row in found)
+            samples = "; ".join(shown)
             total = int(found[0][1])
             more = f" and {total - len(found)} more" if total > len(found) else ""
             if step.failure == "rounded-values":
@@ -303,12 +311,16 @@ class Run:
         return len(found)
 
     def _check_result(self, step: CheckResult) -> int:
-        self._use_path(True)
-        found = failing(step, self.connection)
-        self._use_path(False)
+        found = self._failing(step)
         if found:
             self._block(check_error(found))
         return len(found)
+
+    def _failing(self, step: CheckResult) -> tuple[FailedCheck, ...]:
+        self._use_path(True)
+        found = failing(step, self.connection)
+        self._use_path(False)
+        return found
 
     def _block(self, error: SyncError) -> None:
         raise error
