@@ -82,7 +82,7 @@ def resolve(
         absent=columns.absent,
         keys=keys.keys,
         arbiter=keys.arbiter,
-        assignments=(*updates.assignments, *(resets if keys.keys else ())),
+        assignments=(*updates.assignments, *resets) if keys.keys else (),
         resets=resets,
         soft=soft,
         versions=versions,
