@@ -81,6 +81,18 @@ def _spec(base: Mapping[str, Any], own: Mapping[str, Any], method: str) -> dict[
     return {**rest, **own, "execution": {"method": method}}
 
 
+def refusals(table: Mapping[str, Refusal]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Parametrize a test over `case` and `method`; what a plan refuses, no strategy gets to see."""
+    return pytest.mark.parametrize(
+        ("case", "method"),
+        [
+            pytest.param(case, method, id=f"{name}-{method}")
+            for name, case in table.items()
+            for method in (METHODS if case.exit_code != 3 else METHODS[:1])
+        ],
+    )
+
+
 def by_id(table: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Parametrize a test over `case`, each named by its rule."""
     return pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in table.items()])

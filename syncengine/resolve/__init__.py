@@ -87,7 +87,7 @@ def resolve(
         keys=keys.keys,
         arbiter=keys.arbiter,
         predicate=spelt.spec.conflict_where if keys.predicate is spec.conflict_where else keys.predicate,
-        assignments=(*updates.assignments, *(resets if keys.keys else ())),
+        assignments=(*updates.assignments, *resets) if keys.keys else (),
         resets=resets,
         soft=soft,
         versions=versions,

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import syncengine
-from tests.modecases import METHODS, Record, Refusal, Row, by_id, judge_refusal
+from tests.modecases import METHODS, Record, Refusal, Row, by_id, judge_refusal, refusals
 from tests.runs import counts, places, sync
 from tests.servers import Database
 
@@ -495,8 +495,7 @@ REFUSALS: dict[str, Refusal] = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
-@by_id(REFUSALS)
+@refusals(REFUSALS)
 def test_history_is_refused(db: Database, case: Refusal, method: str):
     judge_refusal(db, case, method, **BASE)
 

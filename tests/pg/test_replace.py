@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import syncengine
-from tests.modecases import METHODS, Case, Record, Refusal, by_id, judge, judge_refusal
+from tests.modecases import METHODS, Case, Record, Refusal, by_id, judge, judge_refusal, refusals
 from tests.runs import counts, places, sync
 from tests.servers import Database
 
@@ -329,8 +329,7 @@ REFUSALS: dict[str, Refusal] = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
-@by_id(REFUSALS)
+@refusals(REFUSALS)
 def test_replace_is_refused(db: Database, case: Refusal, method: str):
     judge_refusal(db, case, method, **BASE)
 

@@ -92,7 +92,6 @@ RULES: dict[str, tuple[str, str, str | None, object, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
 @named(RULES)
 def test_a_rule_gives(
     db: Database,
@@ -101,11 +100,10 @@ def test_a_rule_gives(
     stored: str | None,
     incoming: object,
     result: str | None,
-    method: str,
 ):
     db.execute(f"CREATE TABLE t (id int PRIMARY KEY, v {type_name})")
     db.execute("INSERT INTO t VALUES (1, %s)", [stored])
-    spec = {"conflict_keys": ["id"], "update_columns": {"v": rule}, "execution": {"method": method}}
+    spec = {"conflict_keys": ["id"], "update_columns": {"v": rule}}
 
     report = sync(db, [{"id": 1, "v": incoming}, {"id": 2, "v": incoming}], **spec)
 
