@@ -179,8 +179,12 @@ class Run:
                 spared -= 1
             elif isinstance(step, RunSql) and step.spares:
                 spared = step.spares if self._succeeds(unit, step) else 0
-            elif not (isinstance(step, RunSql) and step.last_resort) or last_resort:
+            elif self._wants(step, last_resort=last_resort):
                 self._timed(unit, step)
+
+    def _wants(self, step: Step, *, last_resort: bool) -> bool:
+        """Tell whether a step is to be carried out; samples are for previews."""
+        return not isinstance(step, Sample) and (last_resort or not getattr(step, "last_resort", False))
 
     def _succeeds(self, unit: Unit, step: RunSql) -> bool:
         """Try a short cut; one that the data or the server does not allow is undone."""
@@ -229,7 +233,7 @@ class Run:
             case CheckResult():
                 return self._check_result(step)
             case Sample():
-                return 0
+                raise AssertionError("a sample is for previews")
             case Classify():
                 return self._classify(unit, step)
             case Claim():
