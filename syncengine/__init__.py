@@ -4,17 +4,21 @@ The names in `__all__` are public; nothing else is promised to callers.  Importi
 parsers are imported by the first call that needs them.
 """
 
-from syncengine.api import arun, load, plan, plan_all, run, run_all
+from syncengine.api import arun, plan, plan_all, run, run_all
 from syncengine.errors import (
     AmbiguousKey,
     BadRow,
+    Blocked,
     BooksDoNotClose,
+    CheckFailed,
     Conflict,
     ConnectionFailed,
     DatabaseError,
     DependencyFailed,
     DuplicateKeys,
     EmbeddedError,
+    GroupRolledBack,
+    LimitExceeded,
     Location,
     MissingPrivilege,
     NoArbiterIndex,
@@ -27,20 +31,27 @@ from syncengine.errors import (
     SpecErrors,
     SyncError,
     TargetError,
+    UnresolvedLookup,
+    WouldCascade,
 )
+from syncengine.loading import load
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
 
 __all__ = [
     "AmbiguousKey",
     "BadRow",
+    "Blocked",
     "BooksDoNotClose",
+    "CheckFailed",
     "Conflict",
     "ConnectionFailed",
     "DatabaseError",
     "DependencyFailed",
     "DuplicateKeys",
     "EmbeddedError",
+    "GroupRolledBack",
+    "LimitExceeded",
     "Location",
     "MissingPrivilege",
     "NoArbiterIndex",
@@ -55,6 +66,8 @@ __all__ = [
     "SpecErrors",
     "SyncError",
     "TargetError",
+    "UnresolvedLookup",
+    "WouldCascade",
     "arun",
     "load",
     "plan",

@@ -23,6 +23,7 @@ SyncError
 │   └── WouldCascade     deleting would take rows of other tables along
 ├── GroupRolledBack      a spec that is published together with this one failed
 ├── DatabaseError        anything else that the server answered
+│   └── Conflict         another transaction was in the way
 ├── BooksDoNotClose      rows_read is not the sum of the classes; nothing was published
 ├── DependencyFailed     a spec was not run, as one that it depends on failed
 └── Interrupted          Ctrl-C or SIGTERM
@@ -56,7 +57,7 @@ class SyncError(Exception):
     """What went wrong, where, what was seen there, and how to put it right."""
 
     code: ClassVar[str] = "error"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     retryable: ClassVar[bool] = False
     sqlstate: str | None = None
 
@@ -225,11 +226,7 @@ class GroupRolledBack(SyncError):
         exit_code: int = 1,
     ) -> None:
         super().__init__(message, detail=detail, hint=hint, location=location)
-        self._exit_code = exit_code
-
-    @property
-    def exit_code(self) -> int:  # type: ignore[override]  # that of another error, known only when it happened
-        return self._exit_code
+        self.exit_code = exit_code
 
 
 class DatabaseError(SyncError):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from syncengine.errors import NoStrategyFits
+from syncengine.lossy import lossy_casts
 from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
@@ -60,7 +61,7 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         refused=tuple(verdict for verdict in verdicts if isinstance(verdict, Misfit)),
         alternatives=tuple(others),
         checks=tuple(_checks(task)),
-        warnings=tuple(_warnings(task)),
+        warnings=(*_warnings(task), *lossy_casts(task)),
         units=tuple(_with_hooks(unit, task) for unit in strategy.units(task, mode)),
         search_path=task.server.search_path,
         settings=_settings(task),
@@ -125,8 +126,10 @@ def _checks(task: Task) -> Iterator[str]:
     if not task.table.exists:
         yield f"{task.table} does not exist and will be created"
     else:
-        yield f"{task.table} is a {task.table.kind_text} with {len(task.table.columns)} columns"
-    yield f"{len(task.loaded)} columns are loaded: {', '.join(task.columns)}"
+        columns = len(task.table.columns)
+        yield f"{task.table} is a {task.table.kind_text} with {columns} column{'s' * (columns != 1)}"
+    one = len(task.loaded) == 1
+    yield f"{len(task.loaded)} column{' is' if one else 's are'} loaded: {', '.join(task.columns)}"
     if task.locks and task.table.exists:
         yield (
             f"{task.table} is locked in SHARE ROW EXCLUSIVE mode while it is published: reading goes on, writing waits,"
@@ -141,6 +144,8 @@ def _checks(task: Task) -> Iterator[str]:
 
 
 def _warnings(task: Task) -> Iterator[str]:
+    if task.table.inherited:
+        yield f"tables inherit from {task.table}: their rows are left alone, as its indexes do not cover them"
     for trigger in task.table.triggers:
         events = {"INSERT", "UPDATE"} & set(trigger.events)
         if trigger.timing == "BEFORE" and trigger.row and events:
@@ -155,6 +160,10 @@ def _warnings(task: Task) -> Iterator[str]:
             yield f"deleting a row changes rows of {other} that refer to it ({key.name}: {key.on_delete})"
         elif key.on_delete == "cascade" and task.spec.delete.cascade:
             yield f"deleting a row deletes rows of {key.schema}.{key.table} that refer to it ({key.name})"
+    if task.spec.execution.chunk_rows is not None:
+        yield "execution.chunk_rows has no effect: with `transaction: all` everything is one chunk"
+    if (task.spec.execution.workers or 1) > 1:
+        yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
     if task.spec.before or task.spec.after:
         yield "the statements under before and after are not part of a preview: what they change is not counted"
     if task.spec.mode in ("upsert", "ignore", "mirror"):

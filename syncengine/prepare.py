@@ -16,6 +16,7 @@ from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
 from syncengine.resolve import in_order, resolve
 from syncengine.resolve.columns import undeclared
+from syncengine.resolve.joins import taken_columns
 from syncengine.resolve.operators import extension_types, qualify
 from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.spec.grammar import redirected
@@ -95,6 +96,9 @@ def prepare(
     )
     facts = _with_fields(facts, table, spec)
     declared = _declared(spec, connection, inferred or {})
+    looked_up = _looked_up(spec, connection)
+    if not table.exists:
+        declared |= taken_columns(spec.lookups, table, looked_up)
     mode = registry.mode(spec.mode)
     task = resolve(
         spec,
@@ -109,12 +113,14 @@ def prepare(
         parse=parse_index,
         read_default=of_catalog,
         infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
-        looked_up=_looked_up(spec, connection),
+        looked_up=looked_up,
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
-    _check_expressions(task, connection)
-    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     untyped = undeclared(task, declared)
+    if not untyped:
+        # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
+        _check_expressions(task, connection)
+    plan = planner.plan(task, mode, registry.strategies(), connection=target)
     if untyped:
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))

@@ -163,3 +163,23 @@ def complaints(spec: str | Spec, table: TableFacts, *facts: Any, **more: Any) ->
     with pytest.raises(SpecErrors) as caught:
         a_task(spec, table, *facts, **more)
     return caught.value.each()
+
+
+# First lines of CSV files that make no table's columns as they stand.
+ODD_HEADERS = {
+    "spaces": "first name, last name ",
+    "capitals": "ID,Name",
+    "same-but-for-case": "id,ID,Id",
+    "twice": "id,id,name",
+    "empty": "id,,name,",
+    "quotes": '"a ""b""",\'c\'',
+    "reserved": "select,user,order,null,true,yes",
+    "system": "ctid,xmin,tableoid",
+    "long": f"{'x' * 70},{'x' * 71}",
+    "unicode": "größe,名字,🦆,é",
+    "line-break": '"a\nb",c',
+    "reference": "${HOME},$${x},$1",
+    "yaml": "a: b,- c,#d,[e],{f},*g,&h,!i,%j,@k,`l`",
+    "engine": "target,excluded,source,_op",
+    "numbers": "1,2,3.5,1e5",
+}

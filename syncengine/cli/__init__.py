@@ -19,9 +19,11 @@ from syncengine.job import WORKER
 # Each command is imported when it is asked for: --help and validate need neither driver nor server.
 _COMMANDS = {
     "db": "The embedded PostgreSQL: start, stop, status, url, psql.",
+    "explain": "Tell what an error code means and how to mend it.",
+    "init": "Write an example project, or a spec for a file.",
     "plan": "Show what a run would do and why; never writes.",
     "run": "Make the targets hold what the sources say.",
-    "schema": "Print the JSON Schema of spec files, for editors.",
+    "schema": "Print the JSON Schema of spec and project files, for editors.",
     "validate": "Check specs without any server.",
 }
 INVALID = 3

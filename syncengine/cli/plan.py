@@ -43,12 +43,13 @@ def command(
     that is rolled back.  Exit codes: 0 it can run, 1 no source or no server or bad rows, 2 see --detailed-exitcode, 3 a
     spec is not valid or its table can't take it, 5 a limit or check would stop it.
     """
-    from syncengine import api, registry
+    from syncengine import registry
     from syncengine.cli.planning import show_plans
     from syncengine.job import approved
+    from syncengine.loading import load
 
     return show_plans(
-        lambda: approved(api.load(paths, env=env), approve),
+        lambda: approved(load(paths, env=env), approve),
         registry.view(view),
         logging,
         connection=connection,

@@ -46,19 +46,20 @@ def command(
     from syncengine.cli.planning import show_plans
     from syncengine.errors import SyncError
     from syncengine.job import Job, approved
+    from syncengine.loading import load
 
     shown = registry.view(view)
 
-    def load() -> tuple[Job, ...]:
-        return approved(api.load(paths, env=env), approve, again=again)
+    def jobs_of_call() -> tuple[Job, ...]:
+        return approved(load(paths, env=env), approve, again=again)
 
     if dry_run:
-        return show_plans(load, shown, logging, connection=connection, select=select, diff=True)
+        return show_plans(jobs_of_call, shown, logging, connection=connection, select=select, diff=True)
     run_id = api.new_run_id()
     try:
         with listening(run_id, logging) as (emit, announce):
             reports = api.run_all(
-                load(),
+                jobs_of_call(),
                 connection=connection,
                 select=select,
                 jobs=jobs,

@@ -6,11 +6,14 @@ import click
 
 
 @click.command("schema")
-def command() -> int:
-    """Print the JSON Schema of spec files; editors complete and explain keys with it."""
-    import json
+@click.option("--project", is_flag=True, help="That of syncengine.yaml instead.")
+def command(project: bool) -> int:
+    """Print the JSON Schema of spec files; editors complete and explain keys with it.
 
-    from syncengine.spec.schema import json_schema
+    VS Code with its YAML extension does so for a file whose first line names the schema, by the path from there:
+    # yaml-language-server: $schema=spec.schema.json
+    """
+    from syncengine.spec.editor import project_schema_for_editors, spec_schema_for_editors, text
 
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    click.echo(text(project_schema_for_editors() if project else spec_schema_for_editors()), nl=False)
     return 0

@@ -27,14 +27,15 @@ def command(
     All problems of all files are shown at once.  Takes the options of `run`, but connects to nothing.  Exit codes:
     0 valid, 3 not.
     """
-    from syncengine import api, registry
+    from syncengine import registry
     from syncengine.cli.output import listening, refuse, say
     from syncengine.errors import SyncError
+    from syncengine.loading import load
 
     shown = registry.view(view)
     try:
         with listening("validate", logging) if logging.form == "json" else nullcontext():
-            jobs = api.load(paths, env=env, select=select)
+            jobs = load(paths, env=env, select=select)
     except SyncError as error:
         return refuse(shown, "", error, logging.form)
     say(shown.valid([one.spec for one in jobs]))

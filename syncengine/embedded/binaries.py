@@ -75,10 +75,14 @@ def _version(folder: Path, account: Account | None) -> str:
     except PermissionError:
         if account is not None:
             raise
-        raise EmbeddedError(f"{program} can't be run: permission denied") from None
+        hint = "let this user run it, or name a server with --connection or SYNCENGINE_URL"
+        raise EmbeddedError(f"{program} can't be run: permission denied", hint=hint) from None
     except (OSError, subprocess.CalledProcessError) as error:
         detail = getattr(error, "stderr", None) or str(error)
-        raise EmbeddedError(f"{program} does not run on this machine", detail=detail.strip()) from error
+        hint = "name a server with --connection or SYNCENGINE_URL"
+        raise EmbeddedError(
+            f"{program} does not run on this machine", detail=detail.strip(), hint=hint
+        ) from error
     return answer.stdout.split()[2]
 
 

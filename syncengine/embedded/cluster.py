@@ -219,6 +219,7 @@ def _initdb(cluster: Cluster, binaries: Binaries, folder: Path) -> None:
         raise EmbeddedError(
             f"initdb could not make the embedded server's data in {cluster.home}",
             detail="\n".join(said[-LOG_LINES:]),
+            hint="mend what it says, or name a server with --connection or SYNCENGINE_URL",
         )
 
 

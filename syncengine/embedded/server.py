@@ -120,7 +120,10 @@ def _settled(cluster: Cluster) -> PidFile | None:
 
     found = _wait(ready_or_gone, SECONDS_TO_START)
     if found is None:
-        raise EmbeddedError("the embedded server neither starts nor ends", detail=cluster.log_end())
+        hint = "`syncengine db stop`, then run it again"
+        raise EmbeddedError(
+            "the embedded server neither starts nor ends", detail=cluster.log_end(), hint=hint
+        )
     return found if isinstance(found, PidFile) else None
 
 
@@ -163,7 +166,8 @@ def _launch(cluster: Cluster, postgres: Path, port: int) -> None:
     )
     if done.returncode != 0:
         detail = done.stderr.decode(errors="replace").strip()
-        raise EmbeddedError("the embedded server's keeper did not start", detail=detail or None)
+        hint = "mend what it says, or name a server with --connection or SYNCENGINE_URL"
+        raise EmbeddedError("the embedded server's keeper did not start", detail=detail or None, hint=hint)
 
 
 def _ready(cluster: Cluster) -> PidFile | None:
@@ -206,7 +210,11 @@ def _shut_down(cluster: Cluster, found: PidFile) -> None:
             os.kill(found.pid, sign)
         if _wait(gone, SECONDS_TO_STOP):
             return
-    raise EmbeddedError(f"the embedded server, process {found.pid}, does not stop", detail=cluster.log_end())
+    raise EmbeddedError(
+        f"the embedded server, process {found.pid}, does not stop",
+        detail=cluster.log_end(),
+        hint=f"end it by hand: kill -QUIT {found.pid}",
+    )
 
 
 def _alive(pid: int) -> bool:

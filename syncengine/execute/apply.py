@@ -27,6 +27,7 @@ from syncengine.execute.blame import run_parted
 from syncengine.execute.guards import broken, check_error, failing, limit_error
 from syncengine.execute.places import places
 from syncengine.execute.returning import PendingFile, write
+from syncengine.execute.rounding import would_round
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     Check,
@@ -266,11 +267,18 @@ class Run:
         return sent.taken
 
     def _check(self, step: Check) -> int:
-        found = self.connection.execute(step.sql.encode()).fetchall()
+        try:
+            found = self.connection.execute(step.sql.encode()).fetchall()
+        except psycopg.DataError as error:
+            wrapped = wrap(error, doing=f'at step "{step.title}"')
+            wrapped.location = step.location
+            raise wrapped from error
         if found:
             samples = "; ".join(str(row[0]) for row in found)
             total = int(found[0][1])
             more = f" and {total - len(found)} more" if total > len(found) else ""
+            if step.failure == "rounded-values":
+                raise would_round(step, self.source, [str(row[0]) for row in found], total)
             where = places(self.source, step.fields, [str(row[0]) for row in found]) if step.fields else ()
             raise _FAILURES[step.failure](
                 f"{step.message}: {total}",

@@ -13,6 +13,8 @@ from syncengine.model.plan import CheckLimits, CheckResult
 from syncengine.model.report import Counts
 from syncengine.model.spec import CheckSpec, Limits
 
+_READ_ONLY = "25006"
+
 
 def broken(limits: Limits, books: Counts, stored: int) -> tuple[tuple[str, str, int], ...]:
     """Return (limit, sentence, number) for each limit that a run breaks; `stored` rows are in the target before it.
@@ -83,6 +85,8 @@ def _given(check: CheckSpec, place: Location, connection: psycopg.Connection[Tup
     except psycopg.Error as error:
         wrapped = wrap(error, doing=f"in the check {check.name!r}")
         wrapped.location = place
+        if error.sqlstate == _READ_ONLY:
+            wrapped.hint = "a check may only read; statements that write belong under `before` or `after`"
         raise wrapped from error
     if len(rows) != 1 or len(rows[0]) != 1:
         return "no row" if not rows else "more than one value"

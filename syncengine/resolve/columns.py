@@ -9,9 +9,9 @@ from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, SourceFacts, TableFacts
 from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Lookup, Spec
-from syncengine.model.task import Joined, Loaded, Staged, Task
+from syncengine.model.task import Joined, Loaded, Rounding, Staged, Task
 from syncengine.resolve.joins import NotFound, find_lookup, staged_lookup
-from syncengine.resolve.loading import TEXT, Mapped, absent_column, loaded_column, stage
+from syncengine.resolve.loading import TEXT, Mapped, absent_column, loaded_column, roundings, stage
 from syncengine.resolve.lookup import did_you_mean, find, in_sql, nearest, shortened
 from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS
 
@@ -30,6 +30,7 @@ class Columns:
     loaded: tuple[Loaded, ...] = ()
     lookups: tuple[Joined, ...] = ()
     absent: str | None = None
+    roundings: tuple[Rounding, ...] = ()
     problems: tuple[SyncError, ...] = ()
 
 
@@ -90,6 +91,7 @@ def map_columns(
         stage=stages if absent is None else (*stages, absent),
         loaded=loaded,
         lookups=tuple(staged_lookup(item.lookup, names) for item in mapped if item.lookup is not None),
+        roundings=roundings(mapped, names),
         absent=absent.column.column if absent is not None else None,
     )
 
@@ -136,6 +138,8 @@ def _map_lookup(work: _Mapping, lookup: Lookup, alias: str) -> None:
         message = f"{work.table} has no column {lookup.column!r}"
         work.complain(pointer, message, did_you_mean(lookup.column, names))
         return
+    if facts.name in work.mapped:
+        work.complain(pointer, f"column {facts.name} is there twice", "leave one of them out")
     read = [
         replace(item, expression=_source_columns(work, item.expression, f"{pointer}/match/{item.column}"))
         for item in lookup.match

@@ -183,7 +183,7 @@ def _set_in_stored_rows(task: Task) -> list[str]:
 def _reads_places(task: Task) -> bool:
     """Tell whether stored rows are found by their ctid, which a right to columns does not cover."""
     by_column = all(part.column is not None and not part.match_nulls for part in task.keys)
-    return task.locks or task.spec.conflict_where is not None or not by_column
+    return task.locks or task.predicate is not None or not by_column
 
 
 def _read(task: Task, mode: Mode) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from syncengine.arbiter import quote_if_needed
@@ -47,6 +48,21 @@ def find_lookup(
     )
     ref = ColumnRef(relation=alias, name=select)
     return joined, Expression(text=f"{table}.{quote_if_needed(select)}", parts=(ref,))
+
+
+def taken_columns(
+    lookups: Sequence[Lookup], target: TableFacts, tables: Mapping[str, TableFacts]
+) -> dict[str, ColumnFacts]:
+    """Return what a target that is to be created gets for each lookup: a column of the type that is taken."""
+    found = {}
+    for lookup in lookups:
+        table = tables[lookup.column]
+        with suppress(NotFound):
+            taken = table.column(_select(lookup, target, table))
+            if taken is not None:
+                plain = replace(taken, not_null=False, has_default=False, default=None, generated=False)
+                found[lookup.column] = replace(plain, name=lookup.column, identity="")
+    return found
 
 
 def _match(table: TableFacts, name: str, value: Expression) -> MatchColumn:

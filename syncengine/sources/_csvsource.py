@@ -84,7 +84,7 @@ class CsvSource:
             if survey.width not in (0, len(fields)):
                 place = Location(found.label, self._layout.skip_lines + 1)
                 message = f"the first record has {survey.width} fields, expected were {len(fields)}"
-                raise SourceError(message, location=place)
+                raise SourceError(message, hint="name all fields of the file under `header`", location=place)
         return (fields,) * len(self._inputs)
 
     def _check_headers(self) -> None:
@@ -94,6 +94,7 @@ class CsvSource:
                 raise SourceError(
                     f"{found.label} has other fields than {first[0].label}",
                     detail=_difference(first[1].header, survey.header),
+                    hint="give files of each kind a spec of their own",
                     location=Location(found.label, self._layout.skip_lines + 1),
                 )
 

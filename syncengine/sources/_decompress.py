@@ -73,7 +73,10 @@ class Decompressor:
                 message = f"{self._label} goes on after the end of its {self._compression} data"
             else:
                 message = f"{self._label} is not valid {self._compression} data"
-            raise SourceError(message, detail=str(error), location=Location(self._label)) from error
+            hint = "make the file anew, or state the right `compression`"
+            raise SourceError(
+                message, detail=str(error), hint=hint, location=Location(self._label)
+            ) from error
 
     def finish(self) -> None:
         """Raise SourceError if the data ended in the middle of a member."""

@@ -13,22 +13,36 @@ from syncengine.sources._text import codec_name
 CSV_OPTIONS: Mapping[str, object] = {
     **PATH_OPTIONS,
     "delimiter": {
+        "title": "Delimiter",
+        "examples": [";", "tab"],
         "type": "string",
         "minLength": 1,
         "description": "One ASCII character between fields, or the word tab. Default: a comma, in tsv a tab.",
     },
-    "quote": {"type": "string", "minLength": 1, "default": '"', "description": "One ASCII character."},
+    "quote": {
+        "title": "Quote",
+        "type": "string",
+        "minLength": 1,
+        "default": '"',
+        "description": "One ASCII character, around fields that hold the delimiter or a line end.",
+    },
     "escape": {
+        "title": "Escape",
+        "examples": ["\\"],
         "type": "string",
         "minLength": 1,
         "description": "One ASCII character; before a quote it makes that data. Default: the quote itself.",
     },
     "null": {
+        "title": "NULL",
+        "examples": ["NULL", "n/a"],
         "type": "string",
         "default": "",
         "description": "An unquoted field with exactly this text is NULL; a quoted one never is.",
     },
     "header": {
+        "title": "Header",
+        "examples": [False, ["email", "name"]],
         "oneOf": [
             {"type": "boolean"},
             {
@@ -42,6 +56,7 @@ CSV_OPTIONS: Mapping[str, object] = {
         "description": "Whether the first line names the fields, or the names for a file without it.",
     },
     "skip_lines": {
+        "title": "Skipped lines",
         "type": "integer",
         "minimum": 0,
         "default": 0,

@@ -208,7 +208,8 @@ def not_regular(label: str, mode: int) -> SourceError:
 
 
 def unreadable(label: str, error: OSError) -> SourceError:
-    return SourceError(f"{label} cannot be read: {error.strerror or error}", location=Location(label))
+    message = f"{label} cannot be read: {error.strerror or error}"
+    return SourceError(message, hint="see that this user may read it", location=Location(label))
 
 
 def _only_once() -> SourceError:

@@ -72,7 +72,10 @@ def _kind(value: object) -> str:
 
 def _bad(message: str, line: bytes, place: Location) -> BadRow:
     text = line.decode(errors="replace").strip()
-    return BadRow(message, detail=text if len(text) <= 100 else text[:100] + " …", location=place)
+    shown = text if len(text) <= 100 else text[:100] + " …"
+    return BadRow(
+        message, detail=shown, hint="mend the line; a source of JSON has one object a line", location=place
+    )
 
 
 _DECODER = json.JSONDecoder(

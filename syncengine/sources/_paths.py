@@ -20,17 +20,23 @@ STDIN = "-"
 
 PATH_OPTIONS: Mapping[str, object] = {
     "path": {
+        "title": "Path",
         "type": "string",
         "minLength": 1,
+        "examples": ["data/users.csv", "data/*.csv.gz", "-"],
         "description": "A file, a glob such as data/*.csv (read in order of name), or - for standard input.",
     },
     "encoding": {
+        "title": "Encoding",
+        "examples": ["cp1252", "utf-16"],
         "type": "string",
         "default": "utf-8",
         "description": "The text encoding, by any name that Python knows, such as latin-1 or utf-16.",
     },
     "compression": {
+        "title": "Compression",
         "enum": ["none", "gzip", "zstd", "bz2"],
+        "enumDescriptions": ["As it is.", "As gzip packs it.", "As zstd packs it.", "As bzip2 packs it."],
         "description": "By default what the file's extension says: .gz, .zst or .bz2.",
     },
 }
@@ -63,7 +69,8 @@ def find(pattern: str, where: Whereabouts) -> tuple[Path, ...]:
     wanted = os.path.join(glob.escape(where.folder), _local(pattern))
     found = sorted(match for match in glob.glob(wanted, recursive=True) if not os.path.isdir(match))
     if not found:
-        raise SourceError(f"no file matches {pattern}", detail=f"looked in {where.folder}")
+        hint = "the path is relative to the spec's folder"
+        raise SourceError(f"no file matches {pattern}", detail=f"looked in {where.folder}", hint=hint)
     return tuple(_checked(match, label_of(Path(match), where), where) for match in found)
 
 

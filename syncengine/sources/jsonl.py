@@ -30,7 +30,9 @@ class JsonLines:
     options: ClassVar[Mapping[str, object]] = {
         **PATH_OPTIONS,
         "absent": {
+            "title": "Absent keys",
             "enum": ["null", "keep", None],
+            "enumDescriptions": ["It is NULL.", "The stored value stays as it is.", "It is NULL."],
             "default": "null",
             "description": "A key that a record lacks: NULL, or `keep` leaves the stored value as it is.",
         },

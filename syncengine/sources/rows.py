@@ -17,6 +17,8 @@ class Rows:
     schemes: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[Mapping[str, object]] = {
         "rows": {
+            "title": "Rows",
+            "examples": [[{"code": "at", "name": "Austria"}]],
             "type": "array",
             "items": {"type": "object"},
             "description": "Rows as mappings of field to value; a field that a row lacks is NULL.",

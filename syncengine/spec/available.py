@@ -16,8 +16,6 @@ _LATER_KEYS = [
     "keep_before_images",
     "notify",
     "matrix",
-    "execution/chunk_rows",
-    "execution/workers",
 ]
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
     "bad_rows": lambda value: value != "fail",
@@ -57,3 +55,36 @@ def _pointer(path: str) -> str:
 
 def _word(value: object) -> str:
     return str(next(iter(value), "")) if isinstance(value, dict) else str(value)
+
+
+_ROWS_FROM_PYTHON = "hand the rows over in Python: syncengine.run(spec, source=rows)"
+# What to do meanwhile, by the beginning of a name; the first that fits.
+_INSTEAD = {
+    "source type sql": f"export the query's rows as CSV, or {_ROWS_FROM_PYTHON}",
+    "source type python": _ROWS_FROM_PYTHON,
+    "source type singer": f"write its records as JSON lines, or {_ROWS_FROM_PYTHON}",
+    "source type": "write the rows as CSV or JSON lines",
+    **{f"{scheme}://": "fetch it first, and name the file" for scheme in LATER_SCHEMES},
+}
+
+
+def instead(name: str) -> str:
+    """Return how to do without what is not available yet.
+
+    >>> instead("matrix"), instead("bad_rows: quarantine")
+    ('remove it: docs/spec.md says what there is', 'use another value: docs/spec.md says which there are')
+    """
+    known = next((text for start, text in _INSTEAD.items() if name.startswith(start)), None)
+    if known is None and ": " in name:
+        return "use another value: docs/spec.md says which there are"
+    return known or "remove it: docs/spec.md says what there is"
+
+
+def later_keys() -> tuple[str, ...]:
+    """Return the keys of a spec that are not available yet, such as `matrix` and `execution/workers`."""
+    return tuple(_LATER_KEYS)
+
+
+def later_values() -> dict[str, Callable[[object], bool]]:
+    """Return keys of a spec, each with what tells whether a value of it is not available yet."""
+    return dict(_LATER_VALUES)

@@ -10,6 +10,7 @@ from typing import Any
 from syncengine.errors import Location, NotAvailable, SpecError, SyncError
 from syncengine.model.spec import Expression
 from syncengine.spec import expressions
+from syncengine.spec.available import instead
 from syncengine.spec.names import check_name
 from syncengine.spec.positions import Document
 from syncengine.spec.project import Project
@@ -52,7 +53,8 @@ class Draft:
 
     def not_yet(self, pointer: str, what: str, *, at_key: bool = False) -> None:
         place = self.document.at_key(pointer) if at_key else self.document.at(pointer)
-        self.problems.append(NotAvailable(f"`{what}` is not available yet", location=place))
+        message = f"`{what}` is not available yet"
+        self.problems.append(NotAvailable(message, hint=instead(what), location=place))
 
     def name(self, pointer: str, name: str) -> str:
         """Return a name after checking that PostgreSQL can hold it."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from syncengine import redact
 from syncengine.errors import NotAvailable, SpecError
+from syncengine.spec.available import instead
 from syncengine.spec.paths import resolve_path
 from syncengine.spec.positions import Document, child
 from syncengine.spec.words import nearest
@@ -79,7 +80,7 @@ class Expansion:
         if match[0] == "$${":
             return "${"
         if match["matrix"]:
-            raise NotAvailable("`matrix` is not available yet", location=place)
+            raise NotAvailable("`matrix` is not available yet", hint=instead("matrix"), location=place)
         if match["wrong"]:
             raise SpecError(
                 "`${` starts no reference",

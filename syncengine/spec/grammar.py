@@ -24,8 +24,8 @@ def tree_of(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
     return tree
 
 
-def query(text: str, place: Place) -> None:
-    """Refuse a text that is not one query.  Raises SpecError."""
+def query(text: str, place: Place) -> str:
+    """Return a text that is one query, without what follows it.  Raises SpecError."""
     tree = _tree(text, "", place)
     if kinds(tree) != ["select_stmt"] or tree.stmts[0].stmt.select_stmt.HasField("into_clause"):
         raise SpecError(
@@ -34,22 +34,47 @@ def query(text: str, place: Place) -> None:
             hint="write one SELECT that gives a boolean",
             location=place(0),
         )
+    return _alone(tree, text)
 
 
-def statement(text: str, place: Place) -> None:
-    """Refuse a text that is not one statement, or one that would end the transaction.  Raises SpecError."""
-    found = kinds(_tree(text, "", place))
+def statement(text: str, place: Place) -> str:
+    """Return a text that is one statement of which nothing outlives its transaction but what it writes.
+
+    Raises SpecError.
+    """
+    tree = _tree(text, "", place)
+    found = kinds(tree)
     if len(found) != 1:
         hint = "make each statement an item of the list"
         message = "the SQL holds more than one statement" if found else "the SQL holds no statement"
         raise SpecError(message, detail=excerpt(text), hint=hint, location=place(0))
-    if found == ["transaction_stmt"]:
-        raise SpecError(
-            "the SQL would end the publishing transaction",
-            detail=excerpt(text),
-            hint="leave it out: the run begins and commits by itself",
-            location=place(0),
-        )
+    message, hint = _misplaced(tree.stmts[0].stmt)
+    if message:
+        raise SpecError(message, detail=excerpt(text), hint=hint, location=place(0))
+    return _alone(tree, text)
+
+
+def _misplaced(found: Tree) -> tuple[str, str]:
+    """Return why a statement can't be one of the publishing transaction, and the remedy; empty texts if it can."""
+    match found.WhichOneof("node"):
+        case "transaction_stmt":
+            hint = "leave it out: the run begins and commits by itself"
+            return "the SQL would end the publishing transaction", hint
+        case "variable_set_stmt" if not found.variable_set_stmt.is_local:
+            # The connection serves other specs as well, or other clients of a pooler.
+            if found.variable_set_stmt.name != "TRANSACTION":
+                return "the setting would outlive the run", "write SET LOCAL, or give it under `session`"
+        case "copy_stmt" if not found.copy_stmt.filename:
+            hint = "rows come from the `source`; see `returning` for rows that are to come out"
+            return "there is nobody to COPY from or to within a run", hint
+    return "", ""
+
+
+def _alone(tree: Tree, text: str) -> str:
+    """Return a statement without the semicolon that ends it and the comments after that."""
+    found = tree.stmts[0]
+    end = found.stmt_location + found.stmt_len if found.stmt_len else None
+    return text.encode()[:end].decode().strip()
 
 
 def redirected(sql: str, table: tuple[str, str], to: tuple[str, str]) -> str:

@@ -119,7 +119,8 @@ def repeated_names(specs: Sequence[Spec]) -> list[SyncError]:
         if other is not spec:
             place = spec.mark("/name")
             message = f"the name `{spec.name}` is there twice"
-            problems.append(SpecError(message, detail=f"first at {other.mark('/name')}", location=place))
+            first, hint = f"first at {other.mark('/name')}", "give one of them another `name`"
+            problems.append(SpecError(message, detail=first, hint=hint, location=place))
     return problems
 
 
@@ -153,7 +154,8 @@ def _below(path: Path | str, problems: list[SyncError]) -> Sequence[Path | None]
             )
         return found
     if not path.exists():
-        problems.append(OptionError(f"there is no file or folder {path}"))
+        hint = f"paths are relative to the working folder, {Path.cwd()}"
+        problems.append(OptionError(f"there is no file or folder {path}", hint=hint))
         return []
     return [path]
 

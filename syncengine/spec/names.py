@@ -47,6 +47,7 @@ def check_name(name: str, location: Location) -> str:
             f"the name `{name[:70]}` has {size} bytes",
             location=location,
             detail=f"the most is {MAX_NAME_BYTES}",
+            hint="PostgreSQL cuts longer names: write a shorter one",
         )
     return name
 

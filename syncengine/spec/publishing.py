@@ -117,7 +117,7 @@ def parse_limit(text: str) -> Limit | None:
     >>> str(parse_limit("1200")), str(parse_limit("2.5%")), parse_limit("-1")
     ('1,200', '2.5%', None)
     """
-    number = text.strip().removesuffix("%")
+    number = text.strip().removesuffix("%").rstrip()
     plain = number.replace(".", "", 1)
     if not (plain.isascii() and plain.isdigit()) or ("." in number and not text.strip().endswith("%")):
         return None
@@ -128,39 +128,44 @@ def read_checks(draft: Draft) -> tuple[CheckSpec, ...]:
     checks = []
     for number, item in enumerate(draft.data.get("checks", ())):
         pointer = child("/checks", number)
-        _parsed(draft, child(pointer, "sql"), item["sql"], grammar.query)
+        sql = _parsed(draft, child(pointer, "sql"), item["sql"], grammar.query)
         name = item.get("name", f"check {number + 1}")
-        checks.append(CheckSpec(name=name, sql=item["sql"], message=item.get("message")))
+        checks.append(CheckSpec(name=name, sql=sql, message=item.get("message")))
     return tuple(checks)
 
 
 def read_hooks(draft: Draft, key: str) -> tuple[str, ...]:
     """Return the statements of `before` or `after`."""
-    statements = tuple(draft.data.get(key, ()))
-    for number, text in enumerate(statements):
+    return tuple(
         _parsed(draft, child(f"/{key}", number), text, grammar.statement)
-    return statements
+        for number, text in enumerate(draft.data.get(key, ()))
+    )
 
 
-def _parsed(draft: Draft, pointer: str, text: str, refuse: Callable[[str, grammar.Place], None]) -> None:
+def _parsed(draft: Draft, pointer: str, text: str, parse: Callable[[str, grammar.Place], str]) -> str:
     known = pointer not in draft.expanded
 
     def place(offset: int) -> Any:
         return draft.document.inside(pointer, offset) if known else draft.document.at(pointer)
 
     try:
-        refuse(text, place)
+        return parse(text, place)
     except SpecError as error:
         draft.problems.append(error)
+        return text
 
 
 def read_session(draft: Draft) -> tuple[tuple[str, str], ...]:
     """Return the settings of a spec as texts."""
-    settings = []
+    settings: list[tuple[str, str]] = []
     for name, value in draft.data.get("session", {}).items():
         pointer = child("/session", name)
         if (why := _OWN_SETTINGS.get(name.lower())) is not None:
             draft.complain(pointer, f"`{name}` is set by the engine", why, at_key=True)
+        if name.lower() in (known.lower() for known, _ in settings):
+            draft.complain(
+                pointer, f"the setting `{name}` is there twice", "leave one of them out", at_key=True
+            )
         text = draft.sql(pointer, value)
         if text is not None:
             settings.append((name, text))

@@ -112,7 +112,7 @@ def _over_target(task: Task, value: Expression) -> Composed:
 
 def check(sql: str) -> Composed:
     """Return the query that the server refuses unless a check's query gives one boolean."""
-    return Composed([SQL("SELECT 1 WHERE (\n"), SQL(sql.strip().rstrip(";")), SQL("\n)")])
+    return Composed([SQL("SELECT 1 WHERE (\n"), SQL(sql), SQL("\n)")])
 
 
 def arbiter(target: QualifiedName, keys: Sequence[Key], predicate: Expression | None) -> Composed:

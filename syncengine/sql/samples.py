@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 from syncengine.model.plan import Sample
 from syncengine.model.task import QualifiedName, Task
 from syncengine.sql.changes import CHANGES, of_class, op_column, same_place, same_row, set_column
-from syncengine.sql.clauses import key
+from syncengine.sql.clauses import key, stored
 from syncengine.sql.names import commas, ident
 
 MOST_ROWS = 5
@@ -56,9 +56,7 @@ def _deleted(task: Task) -> Sample:
 
 
 def _joined(task: Task, op: str, condition: Composed) -> Composed:
-    return SQL("({}) AS excluded JOIN {} AS target ON {}").format(
-        of_class(task, op), ident(*task.target), condition
-    )
+    return SQL("({}) AS excluded JOIN {} AS target ON {}").format(of_class(task, op), stored(task), condition)
 
 
 def _sample(

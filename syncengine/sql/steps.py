@@ -96,6 +96,23 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
     return (ambiguous, unresolved)
 
 
+def not_rounded(task: Task, stage: QualifiedName) -> tuple[Check, ...]:
+    """Return the check that the source's values fit their columns' scale or precision as they are."""
+    if not task.roundings:
+        return ()
+    columns = ", ".join(f"{item.column} {item.type}" for item in task.roundings)
+    return (
+        Check(
+            title=f"no value is rounded ({columns})",
+            sql=text(staging.check_rounding(task.roundings, stage)),
+            failure="rounded-values",
+            message="rows with values that would be rounded",
+            hint="mend the source or the column's type, or round on purpose by an expression",
+            fields=tuple(item.field for item in task.roundings) if task.source.reopenable else (),
+        ),
+    )
+
+
 def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter | None = None) -> CopyIn:
     """Return the step that copies the source into a relation; `counts` if that is the target itself."""
     columns = tuple(staged.column for staged in task.stage)
@@ -177,10 +194,11 @@ def _key_fields(task: Task) -> tuple[str, ...]:
         return ()
     fields = {staged.column.column: staged.column.field for staged in task.stage}
     values = {column.name: column.value for column in task.loaded}
+    as_read = {column.name: column.as_read or column.name for column in task.loaded}
     found = []
     for part in task.keys:
         value = values.get(part.column) if part.column is not None else None
         ref = value.columns[0] if value is not None and value.parts == value.columns else None
-        name = ref.name if ref is not None else part.column if value is None else None
+        name = ref.name if ref is not None else as_read.get(part.column or "") if value is None else None
         found.append(fields.get(name or ""))
     return tuple(field for field in found if field) if all(found) else ()

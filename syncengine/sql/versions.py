@@ -14,7 +14,7 @@ from syncengine.sql.changes import (
     place_of_target,
     same_place,
 )
-from syncengine.sql.clauses import Comparison, cast, differs, expression, key_list, same_key, sample
+from syncengine.sql.clauses import Comparison, cast, differs, expression, key_list, same_key, sample, stored
 from syncengine.sql.names import beside, commas, ident, quoted
 from syncengine.sql.returned import returning
 
@@ -61,7 +61,7 @@ def classify(task: Task) -> Composed:
         "SELECT {} FROM (SELECT excluded.*, {} AS {} FROM {} AS excluded) AS excluded{}"
         " LEFT JOIN {} AS target ON {} AND {}"
     )
-    relation, target = ident(*task.relation), ident(*task.target)
+    relation, target = ident(*task.relation), stored(task)
     joined = text.format(
         commas(columns), _begins(task), begins, relation, _past(task), target, match(task), current(task)
     )
@@ -131,7 +131,7 @@ def _past(task: Task) -> Composed:
     tid, table = _past_place(task)
     return text.format(
         keys=key_list(task.keys, "target"),
-        target=ident(*task.target),
+        target=stored(task),
         current=current(task),
         ended=ident("target", _versions(task).valid_to),
         began=_began(task),
@@ -200,8 +200,8 @@ def _close(task: Task, ended: Composable, rows: Composed, *, moved: bool = False
     """Return the statement that ends versions; `moved`: by their keys, for triggers may have moved the rows since."""
     sets = [SQL("{} = {}").format(ident(name), value) for name, value in closed(task, ended).items()]
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    stored = SQL("{} AND {}").format(match(task), current(task)) if moved else same_place(task)
-    return text.format(ident(*task.target), commas(sets), rows, stored)
+    found = SQL("{} AND {}").format(match(task), current(task)) if moved else same_place(task)
+    return text.format(stored(task), commas(sets), rows, found)
 
 
 def reopen(task: Task) -> Composed:
@@ -212,7 +212,7 @@ def reopen(task: Task) -> Composed:
     sets = [SQL("{} = {}").format(ident(name), value) for name, value in values.items()]
     rows = of_class(task, "insert", SQL(" AND {}").format(same(task)))
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    statement = text.format(ident(*task.target), commas(sets), rows, same_place(task))
+    statement = text.format(stored(task), commas(sets), rows, same_place(task))
     return returning(task, "insert", statement)
 
 
@@ -226,7 +226,7 @@ def correct(task: Task) -> Composed:
     ]
     corrected = of_class(task, "update", SQL(" AND {}").format(same(task)))
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    statement = text.format(ident(*task.target), commas(sets), corrected, same_place(task))
+    statement = text.format(stored(task), commas(sets), corrected, same_place(task))
     return returning(task, "update", statement)
 
 
@@ -237,7 +237,7 @@ def insert_versions(task: Task, op: str) -> Composed:
     if op == "update" and task.table.triggers:
         # A trigger may have kept the version before from ending.
         text = SQL("{} AND NOT EXISTS (SELECT FROM {} AS target WHERE {} AND {})")
-        where = text.format(where, ident(*task.target), match(task), current(task))
+        where = text.format(where, stored(task), match(task), current(task))
     rows = of_class(task, op, where)
     text = SQL("INSERT INTO {} AS target ({}) SELECT {} FROM ({}) AS excluded")
     return returning(

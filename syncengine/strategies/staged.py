@@ -112,7 +112,7 @@ def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step,
     converted = steps.converted(task, stage, load) if task.converts else ()
     keys = [part.column for part in task.keys if part.column is not None]
     analyze = RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys)))
-    return (*converted, analyze)
+    return (*converted, *steps.not_rounded(task, stage), analyze)
 
 
 PLUGIN = Staged()

@@ -57,6 +57,8 @@ KEYS = {
     "ignore": "conflict_keys: [id]",
     "upsert": "conflict_keys: [id]",
     "update": "conflict_keys: [id]",
+    "mirror": "conflict_keys: [id]",
+    "replace": "conflict_keys: [id]",
 }
 PAIRS = {
     f"{mode}-by-{method}": Case(
@@ -68,6 +70,38 @@ PAIRS = {
     for method in registry.names("strategies")
 }
 SPECIAL = {
+    "replace-by-contents": Case(spec="mode: replace", method="staged"),
+    "history": Case(
+        spec="""
+mode: history
+conflict_keys: [id]
+history: {valid_from: {since: excluded.updated_at}, valid_to: until, current: live, track: [qty]}
+""",
+        method="staged",
+        table=a_table(
+            KEY,
+            "qty numeric(8,2)",
+            "updated_at timestamp with time zone",
+            "since timestamp with time zone",
+            "until timestamp with time zone",
+            "live boolean",
+        ),
+        source=a_source("id", "qty", "updated_at", rows=1_200_000, exact=False),
+    ),
+    "soft-delete": Case(
+        spec="""
+mode: mirror
+conflict_keys: [id]
+delete: {scope: "target.qty > 0", soft: {gone_at: now()}}
+limits: {max_deletes: 5%, max_updates: 1000}
+before: ["SET LOCAL work_mem = '1GB'"]
+checks: [{name: some rows, sql: SELECT count(*) > 10 FROM shop.orders}]
+""",
+        method="staged",
+        table=a_table(KEY, "qty numeric(8,2)", "gone_at timestamp with time zone", indexes=(BY_ID,)),
+        source=a_source("id", "qty", rows=1_200_000, exact=False),
+    ),
+    "sums": Case(spec="conflict_keys: [id]\nupdate_columns: {qty: sum, name: coalesce}", method="staged"),
     "expressions": Case(
         spec="""
 columns:
@@ -172,7 +206,7 @@ where: target."O'Hara" < excluded."O'Hara"
 
 def fits(name: str) -> bool:
     """Tell whether a strategy takes a mode at all."""
-    return name not in ("ignore-by-copy", "upsert-by-copy", "update-by-copy")
+    return not name.endswith("-by-copy") or name == "insert-by-copy"
 
 
 CASES = {name: case for name, case in (PAIRS | SPECIAL).items() if fits(name)}

@@ -16,6 +16,8 @@ from syncengine.sources._csvfile import CsvFile
 from syncengine.sources._dialect import layout
 from tests.servers import Server
 
+pytestmark = pytest.mark.every_server
+
 PIECES = [
     "a",
     "b,c",

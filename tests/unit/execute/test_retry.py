@@ -8,7 +8,7 @@ import pytest
 
 from syncengine.errors import Conflict
 from syncengine.execute import retry
-from syncengine.execute.apply import _may_repeat
+from syncengine.execute.apply import may_repeat
 from syncengine.model.plan import Unit
 
 
@@ -60,4 +60,4 @@ def conflict(state: str) -> Conflict:
 def test_unit_is_repeated(unit: dict[str, object], isolation: str, attempt: int, state: str, again: bool):
     planned = Unit(name="publish", steps=(), **unit)  # type: ignore[arg-type]  # flags of a unit
 
-    assert _may_repeat(planned, isolation, attempt, 2, conflict(state)) is again
+    assert may_repeat(planned, isolation, attempt, 2, conflict(state)) is again

@@ -90,7 +90,7 @@ def test_short_forms_of_source_and_target_merge_as_well():
 
 
 def test_python_mappings_take_defaults_over_and_rows_replace_their_source(monkeypatch: pytest.MonkeyPatch):
-    from syncengine.api import job
+    from syncengine.loading import job
 
     Path("syncengine.yaml").write_text(
         "defaults: {source: {delimiter: ';'}, touch_unchanged: true, conflict_keys: [k]}\n"

@@ -96,7 +96,9 @@ def test_names_of_two_projects_of_one_call_must_differ(folder: Path):
         (folder / project / "syncengine.yaml").write_text("version: 1\n")
         (folder / project / "a.yaml").write_text(SPEC)
 
-    assert problems("one", "two") == [("two/a.yaml:1:1", "the name `a` is there twice", None)]
+    assert problems("one", "two") == [
+        ("two/a.yaml:1:1", "the name `a` is there twice", "give one of them another `name`")
+    ]
 
 
 # Selection and paths

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from syncengine.spec.editor import project_schema_for_editors, spec_schema_for_editors
 from syncengine.spec.schema import json_schema, project_schema
 
 SCHEMA = json_schema()
@@ -118,3 +119,90 @@ def test_documented_specs_are_valid(spec: dict[str, Any]) -> None:
 )
 def test_wrong_specs_are_not(spec: dict[str, Any]) -> None:
     assert list(Draft202012Validator(SCHEMA).iter_errors(spec)) != []
+
+
+# What editors show
+
+
+EDITED = {"spec": spec_schema_for_editors(), "project": project_schema_for_editors()}
+
+
+def _keys(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every key that a schema knows, at any depth, with its schema."""
+    for _, found in _objects({"type": "object", **schema}, path):
+        yield from found["properties"].items()
+
+
+KEYS_SHOWN = [
+    pytest.param(found, id=f"{name}-{number}-{key}")
+    for name, schema in EDITED.items()
+    for number, (key, found) in enumerate(_keys(schema))
+]
+
+
+@pytest.mark.parametrize("found", KEYS_SHOWN)
+def test_every_key_at_any_depth_has_a_title_and_a_description(found: dict[str, Any]) -> None:
+    assert found["title"]
+    assert found["markdownDescription"] == found["description"] != ""
+
+
+def test_every_key_of_a_spec_shows_what_may_be_written() -> None:
+    ways = {"examples", "default", "enum", "const", "anyOf", "properties"}
+    bare = [
+        key
+        for key, found in _keys(EDITED["spec"])
+        if not (ways & found.keys() or found.get("type") == "boolean" or "`" in found["description"])
+    ]
+
+    assert bare == []
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_every_example_and_default_is_valid(name: str) -> None:
+    schema = EDITED[name]
+    wrong = [
+        (key, value)
+        for key, found in _keys(schema)
+        for value in [*found.get("examples", []), *([found["default"]] if "default" in found else [])]
+        if list(Draft202012Validator({**found, "$defs": schema.get("$defs", {})}).iter_errors(value))
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_every_choice_of_words_is_explained(name: str) -> None:
+    bare = [
+        found["enum"]
+        for found in _mappings(EDITED[name])
+        if len(found.get("enum", [])) > 1
+        and len(found.get("markdownEnumDescriptions", [])) != len(found["enum"])
+    ]
+
+    assert bare == []
+
+
+def _mappings(schema: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(schema, dict):
+        yield schema
+    for below in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from _mappings(below)
+
+
+def test_what_is_not_available_yet_says_so() -> None:
+    properties = EDITED["spec"]["properties"]
+    method = properties["execution"]["properties"]["method"]
+
+    assert properties["matrix"]["description"].endswith(" Not available yet.")
+    assert properties["notify"]["description"].endswith(" Not available yet.")
+    assert [text.endswith(" Not available yet.") for text in method["enumDescriptions"]] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_validation_goes_by_the_schema_without_the_words_for_editors() -> None:
+    assert "markdownDescription" not in json_schema()["properties"]["mode"]
