@@ -62,11 +62,29 @@ def _best(matching: list[IndexFacts]) -> IndexFacts | None:
     # The server infers all that match, and the statement then fails (55000) if any of them is deferrable.
     if not matching or not all(index.immediate for index in matching):
         return None
-    return min(matching, key=_rank)
+    best = min(matching, key=_rank)
+    return best if all(senses(index) == senses(best) for index in _rivals(best, matching)) else None
 
 
-def _rank(index: IndexFacts) -> tuple[bool, bool, bool, str]:
-    return index.predicate is not None, not index.primary, not index.constraint, index.name
+def _rank(index: IndexFacts) -> tuple[bool, bool, bool, bool, str]:
+    # Where NULLs conflict in one of several indexes, they do.
+    distinct = not index.nulls_not_distinct
+    return index.predicate is not None, not index.primary, distinct, not index.constraint, index.name
+
+
+def _rivals(best: IndexFacts, matching: Sequence[IndexFacts]) -> list[IndexFacts]:
+    """Return the indexes that arbitrate along with the best one."""
+    return [index for index in matching if index != best and index.predicate == best.predicate]
+
+
+def senses(index: IndexFacts) -> dict[str, tuple[tuple[str, str], tuple[str, str] | None]]:
+    """Return each key's equality operator and its collation where that matters; expressions as normal text."""
+    flags = index.expressions or (False,) * len(index.keys)
+    names = [normal(key) if flag else key for key, flag in zip(index.keys, flags, strict=True)]
+    collations = index.collations or (None,) * len(index.keys)
+    return (
+        dict(zip(names, zip(index.equality, collations, strict=True), strict=True)) if index.equality else {}
+    )
 
 
 def _matches(index: IndexFacts, keys: Sequence[str], predicate: str | None) -> bool:
@@ -106,6 +124,10 @@ def explain_misfit(
     ]
     if near:
         return "; ".join(near)
+    matching = [index for index in indexes if _matches(index, keys, predicate)]
+    if matching:
+        names = " and ".join(_label(index) for index in matching)
+        return f"{names} arbitrate both, but do not take the same values for equal: drop one of them"
     return "; ".join(f"{_label(index)} {_difference(index, keys)}" for index in indexes)
 
 
@@ -145,7 +167,10 @@ def _difference(index: IndexFacts, keys: Sequence[str]) -> str:
 def arbiter_hint(
     table: TableFacts, keys: Sequence[str], keys_sql: Sequence[str], predicate: str | None
 ) -> str:
-    """Return the statement after which the keys can be arbitrated; `keys_sql` are the keys as SQL texts."""
+    """Return what to do so that the keys can be arbitrated; `keys_sql` are the keys as SQL texts."""
+    matching = [index for index in table.indexes if _matches(index, keys, predicate)]
+    if matching and all(index.immediate for index in matching):
+        return "keep the one whose idea of equality is meant"
     for index in table.indexes:
         if index.constraint and not index.immediate and _covers(index, keys):
             # A new index would not help: the server would infer both, and refuse the deferrable one.

@@ -58,13 +58,16 @@ _LONGEST = 300
 # The server proposes settings that a spec can't set.
 _BETTER_HINTS = {"22008": "dates are read as ISO has them: 2026-01-31, 2026-01-31 10:00:00+00"}
 
-_BAD_ROW = ("23502", "23503", "23514", "44000")
+_BAD_ROW = ("23001", "23502", "23503", "23514", "44000")
 _GONE = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "53300")
 _CONFLICT = ("40001", "40P01", "42P07", "55P03")
+# PostgreSQL 18 has a code of its own for ON DELETE RESTRICT.
+_REFERRED = "rows that others still refer to can't be deleted: sync those first, or delete softly"
 _HINTS = {
     "23502": "mend the source, or compute the column under `columns`, such as coalesce(source.field, '…')",
     "22012": "protect the division: x / nullif(y, 0)",
-    "23503": "load the referenced table first",
+    "23001": _REFERRED,
+    "23503": f"load the referenced table first; {_REFERRED}",
     "23505": "mode upsert or ignore with these columns as conflict_keys takes rows that are there already",
     "23514": "mend the row in the source, or change the constraint; for partitions, make one for it",
     "25006": "connect to the primary server, with default_transaction_read_only off",

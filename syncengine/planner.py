@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from syncengine.errors import NoStrategyFits
+from syncengine.lossy import lossy_casts
 from syncengine.model.masking import masked_names
 from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, Unit, Verdict
 from syncengine.model.spec import Spec
@@ -76,7 +77,7 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         refused=tuple(verdict for verdict in verdicts if isinstance(verdict, Misfit)),
         alternatives=tuple(others),
         checks=tuple(_checks(task)),
-        warnings=tuple(_warnings(task)),
+        warnings=(*_warnings(task), *lossy_casts(task)),
         units=tuple(_with_hooks(unit, task) for unit in strategy.units(task, mode)),
         search_path=task.server.search_path,
         settings=_settings(task),
@@ -163,6 +164,8 @@ def _checks(task: Task) -> Iterator[str]:
 
 
 def _warnings(task: Task) -> Iterator[str]:
+    if task.table.inherited:
+        yield f"tables inherit from {task.table}: their rows are left alone, as its indexes do not cover them"
     yield from (f"the run would be refused: {reason}" for reason in task.lacking)
     for trigger in task.table.triggers:
         events = {"INSERT", "UPDATE"} & set(trigger.events)
@@ -178,10 +181,15 @@ def _warnings(task: Task) -> Iterator[str]:
             yield f"deleting a row changes rows of {other} that refer to it ({key.name}: {key.on_delete})"
         elif key.on_delete == "cascade" and task.spec.delete.cascade:
             yield f"deleting a row deletes rows of {key.schema}.{key.table} that refer to it ({key.name})"
+    if task.spec.execution.chunk_rows is not None:
+        yield "execution.chunk_rows has no effect: with `transaction: all` everything is one chunk"
+    if (task.spec.execution.workers or 1) > 1:
+        yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
     if task.spec.before or task.spec.after:
         yield "the statements under before and after are not part of a preview: what they change is not counted"
     if task.spec.mode in ("upsert", "ignore", "mirror"):
-        for name in task.table.unfilled(task.columns):
+        set_by_mode = [task.soft.column] if task.soft is not None and task.soft.stated else []
+        for name in task.table.unfilled([*task.columns, *set_by_mode]):
             yield f"column {name} is NOT NULL without a default and not loaded: a new key will fail"
     summed = [item.column for item in task.assignments if item.accumulates]
     if summed:

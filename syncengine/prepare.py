@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -94,7 +94,7 @@ def prepare(
     table = catalog.table_facts(
         connection, spec.target.schema, spec.target.table, lock_timeout=spec.execution.lock_timeout
     )
-    facts = _with_fields(facts, table)
+    facts = _with_fields(facts, table, spec)
     declared = _declared(spec, connection, inferred or {})
     looked_up = _looked_up(spec, connection)
     if not table.exists:
@@ -138,12 +138,23 @@ def _looked_up(spec: Spec, connection: psycopg.Connection[TupleRow]) -> dict[str
     }
 
 
-def _with_fields(facts: SourceFacts, table: TableFacts) -> SourceFacts:
-    """Take a source without a row, which can't show its fields, for one with all that the table has."""
+def _with_fields(facts: SourceFacts, table: TableFacts, spec: Spec) -> SourceFacts:
+    """Take a source without a row, which can't show its fields, for one with all that the table has and it may load."""
     if facts.fields or facts.rows != 0:
         return facts
-    names = tuple(c.name for c in table.columns if not c.generated and c.identity != "always")
-    return replace(facts, fields=names)
+    names = (c.name for c in table.columns if not c.generated and c.identity != "always")
+    set_by_mode = {name.casefold() for name in _set_by_mode(spec)}
+    return replace(facts, fields=tuple(name for name in names if name.casefold() not in set_by_mode))
+
+
+def _set_by_mode(spec: Spec) -> Iterator[str]:
+    """Yield the columns that the mode sets, which no source may load."""
+    if spec.delete.soft is not None:
+        yield spec.delete.soft.column
+    if spec.mode == "history":
+        yield spec.history.valid_to
+        yield from () if spec.history.current is None else (spec.history.current,)
+        yield from () if spec.history.since is not None else (spec.history.valid_from,)
 
 
 def _declared(

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from syncengine.errors import SyncError
+from syncengine.errors import Location, SyncError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.plan import Plan, Step, Unit, Verdict
 from syncengine.model.report import Report
 from syncengine.model.spec import SourceSpec, Spec
 from syncengine.model.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What to look out for in a CSV file as it passes.  `faults` tell of the field at a place what is wrong with it.
+
+    Bytes in which none of `suspects` is found hold no such field; None: there is no telling.  A record that has one is
+    handed to `refuse`, with its place, and that raises.
+    """
+
+    suspects: tuple[re.Pattern[bytes], ...] | None
+    faults: tuple[tuple[int, Callable[[str], str | None]], ...]
+    refuse: Callable[[Sequence[str | None], Location], None]
 
 
 class CsvPart(Protocol):
@@ -27,7 +41,7 @@ class CsvPart(Protocol):
     bytes_read: int
     records: int
 
-    def blocks(self) -> Iterator[bytes]: ...
+    def blocks(self, watch: Watch | None = None) -> Iterator[bytes]: ...
 
     def locate(self, line: int) -> str:
         """Return `file:line` of the record whose last line COPY counted as `line` of this part."""

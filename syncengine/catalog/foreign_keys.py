@@ -18,7 +18,8 @@ _KEYS = """
         'referenced', (SELECT jsonb_agg(a.attname ORDER BY p.place)
                        FROM unnest(k.confkey) WITH ORDINALITY AS p (attnum, place)
                             JOIN pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = p.attnum),
-        'on_delete', k.confdeltype, 'readable', has_table_privilege(c.oid, 'SELECT')) ORDER BY k.conname)
+        'on_delete', k.confdeltype, 'readable',
+        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(m.oid, 'USAGE')) ORDER BY k.conname)
     FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.{other}
          JOIN pg_namespace AS m ON m.oid = c.relnamespace
     WHERE k.contype = 'f' AND k.conparentid = 0 AND k.{own} = t.oid"""

@@ -26,7 +26,8 @@ SELECT pg_catalog.current_setting('server_version'),
        engine.oid IS NOT NULL,
        pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
            AND pg_catalog.has_schema_privilege(engine.oid, 'CREATE'),
-       pg_catalog.to_regclass(pg_catalog.format('%%I.runs', %s::text)) IS NOT NULL,
+       CASE WHEN pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
+            THEN pg_catalog.to_regclass(pg_catalog.format('%%I.runs', %s::text)) IS NOT NULL ELSE false END,
        pg_catalog.current_setting('server_encoding')
 FROM (SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))::pg_catalog.oid) AS engine (oid)"""
 

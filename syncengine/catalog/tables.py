@@ -53,11 +53,13 @@ used (typid, typmod, coll) AS (
     FROM target AS t JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped),
 """)
 
-# A view's column that no UPDATE reaches is computed, which is what `generated` says of a table's.
+# A view's column that no UPDATE reaches is computed, which is what `generated` says of a table's; unless a trigger
+# INSTEAD OF INSERT takes it.
 _COLUMNS = SQL("""
     SELECT jsonb_agg(jsonb_build_object(
         'name', a.attname, 'type', d.type, 'base_type', d.base_type, 'identity_equal', d.identity_equal,
-        'equality', d.equality, 'kind', d.kind, 'not_null', a.attnotnull,
+        'equality', d.equality, 'kind', d.kind, 'input_type', d.input_type, 'rounds', d.rounds,
+        'rounds_inside', d.rounds_inside, 'not_null', a.attnotnull,
         'collation', (SELECT jsonb_build_array(m.nspname, l.collname)
                       FROM pg_collation AS l JOIN pg_namespace AS m ON m.oid = l.collnamespace
                       WHERE l.oid = a.attcollation AND a.attcollation <> y.typcollation),
@@ -67,7 +69,8 @@ _COLUMNS = SQL("""
                                   WHERE f.adrelid = t.oid AND f.adnum = a.attnum), y.typdefault) END,
         'generated', a.attgenerated <> '' OR t.relkind = 'v'
                      AND pg_relation_is_updatable(t.oid, false) & 20 = 20
-                     AND NOT pg_column_is_updatable(t.oid, a.attnum, false),
+                     AND NOT pg_column_is_updatable(t.oid, a.attnum, false)
+                     AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = t.oid AND g.tgtype & 68 = 68),
         'identity', CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'default' ELSE '' END,
         'privileges', ARRAY(SELECT right_name FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE']) AS right_name
                             WHERE has_column_privilege(t.oid, a.attnum, right_name))) ORDER BY a.attnum)
@@ -79,6 +82,7 @@ _COLUMNS = SQL("""
 _INDEXES = SQL("""
     SELECT jsonb_agg(jsonb_build_object(
         'name', c.relname, 'keys', k.keys, 'expressions', k.expressions, 'equality', k.equality,
+        'collations', k.collations,
         'predicate', pg_get_expr(i.indpred, i.indrelid, true), 'unique', i.indisunique,
         'primary', i.indisprimary, 'immediate', i.indimmediate, 'valid', i.indisvalid AND i.indisready,
         'nulls_not_distinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
@@ -89,7 +93,13 @@ _INDEXES = SQL("""
              SELECT jsonb_agg(coalesce(a.attname::text, pg_get_indexdef(i.indexrelid, n, true)) ORDER BY n)
                         AS keys,
                     jsonb_agg(a.attname IS NULL ORDER BY n) AS expressions,
-                    jsonb_agg(jsonb_build_array(m.nspname, e.oprname) ORDER BY n) AS equality
+                    jsonb_agg(jsonb_build_array(m.nspname, e.oprname) ORDER BY n) AS equality,
+                    jsonb_agg(CASE WHEN l.oid <> coalesce(a.attcollation, 0)
+                                        AND (NOT l.collisdeterministic OR EXISTS (
+                                            SELECT FROM pg_attribute AS b JOIN pg_collation AS d
+                                                             ON d.oid = b.attcollation
+                                            WHERE b.attrelid = t.oid AND NOT d.collisdeterministic))
+                                   THEN jsonb_build_array(h.nspname, l.collname) END ORDER BY n) AS collations
              FROM generate_series(1, i.indnkeyatts) AS n
                   LEFT JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n - 1]
                        AND i.indkey[n - 1] <> 0
@@ -98,7 +108,9 @@ _INDEXES = SQL("""
                        AND f.amoplefttype = z.opcintype AND f.amoprighttype = z.opcintype
                        AND NOT i.indisexclusion
                   JOIN pg_operator AS e ON e.oid = coalesce(o.conexclop[n], f.amopopr)
-                  JOIN pg_namespace AS m ON m.oid = e.oprnamespace) AS k
+                  JOIN pg_namespace AS m ON m.oid = e.oprnamespace
+                  LEFT JOIN pg_collation AS l ON l.oid = i.indcollation[n - 1]
+                  LEFT JOIN pg_namespace AS h ON h.oid = l.collnamespace) AS k
     WHERE i.indrelid = t.oid AND (i.indisunique OR i.indisexclusion)""")
 
 _TRIGGERS = SQL("""
@@ -123,6 +135,7 @@ SELECT h.schema, h.oid IS NOT NULL, coalesce(has_schema_privilege(h.oid, 'USAGE'
            'kind', t.relkind, 'columns', ({columns}), 'indexes', ({indexes}), 'triggers', ({triggers}),
            'rules', ({rules}), 'foreign_keys', ({foreign_keys}), 'referenced_by', ({referenced_by}),
            'rows', ({rows}), 'row_security', row_security_active(t.oid),
+           'inherited', t.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits AS s WHERE s.inhparent = t.oid),
            'updatable', pg_relation_is_updatable(t.oid, false),
            'privileges', ARRAY(SELECT right_name FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'])
                                AS right_name WHERE has_table_privilege(t.oid, right_name))) END
@@ -186,6 +199,7 @@ def _table(schema: str, name: str, usage: bool, row: dict[str, Any]) -> TableFac
         schema_usage=usage,
         row_security=row["row_security"],
         rows=row["rows"],
+        inherited=row["inherited"],
         insertable=bool(row["updatable"] & _CAN_INSERT),
         updatable=bool(row["updatable"] & _CAN_UPDATE),
     )
@@ -200,7 +214,8 @@ def _column(row: dict[str, Any]) -> ColumnFacts:
 def _index(row: dict[str, Any]) -> IndexFacts:
     equality = tuple((schema, name) for schema, name in row["equality"])
     lists = {"keys": tuple(row["keys"]), "expressions": tuple(row["expressions"]), "equality": equality}
-    return IndexFacts(**(row | lists))
+    collations = tuple(tuple(name) if name else None for name in row["collations"])
+    return IndexFacts(**(row | lists | {"collations": collations if any(collations) else ()}))
 
 
 def _trigger(row: dict[str, Any]) -> TriggerFacts:

@@ -14,6 +14,10 @@ from syncengine.connect import wrap
 from syncengine.errors import SpecError, SpecErrors, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts
 
+# Modifiers that round: a scale, fewer than six digits of a second, the fields of an interval.
+_ROUNDS = SQL("""({typmod} >= 0 AND (
+    {unit} = 'numeric' OR {unit} IN ('time', 'timetz', 'timestamp', 'timestamptz') AND {typmod} < 6
+    OR {unit} = 'interval' AND ({typmod} & 65535 < 6 OR ({typmod} >> 16) & 32767 <> 32767)))""")
 # Follows a CTE `used (typid, typmod, coll)` without repeats, and adds `described`, with what ColumnFacts say
 # of a type.  Needs the pinned path, under which format_type qualifies all but the built-in names.
 #   chain: a domain and what it stands on, down to the base type.  part: all that a type is made of.
@@ -21,14 +25,18 @@ from syncengine.model.facts import ColumnFacts
 #   the type, of its polymorphic kin, or of a type it is binary-coercible to; elements of arrays need one too.
 # A domain over an enum has no `=` at all: anyenum does not take it.
 # Typmod -1 and not NULL for the base type: NULL makes "character" of bpchar, and a cast to that cuts to one.
+#   base: `unit` is the built-in type of a value, or of an array's elements; `typmod` is the one in a domain.
 DESCRIBED = SQL("""
-chain (root, oid) AS (
-    SELECT DISTINCT typid, typid FROM used
+chain (root, oid, typmod) AS (
+    SELECT DISTINCT typid, typid, -1 FROM used
     UNION
-    SELECT c.root, t.typbasetype FROM chain AS c JOIN pg_type AS t ON t.oid = c.oid WHERE t.typtype = 'd'),
+    SELECT c.root, t.typbasetype, greatest(c.typmod, t.typtypmod)
+    FROM chain AS c JOIN pg_type AS t ON t.oid = c.oid WHERE t.typtype = 'd'),
 base AS (
-    SELECT c.root, t.oid, t.typtype, t.typelem, e.oid IS NOT NULL AS is_array,
-           CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname ELSE '' END AS builtin
+    SELECT c.root, t.oid, t.typtype, t.typelem, c.typmod, e.oid IS NOT NULL AS is_array,
+           CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname ELSE '' END AS builtin,
+           CASE WHEN coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace
+                THEN coalesce(e.typname, t.typname) ELSE '' END AS unit
     FROM chain AS c JOIN pg_type AS t ON t.oid = c.oid AND t.typtype <> 'd'
          LEFT JOIN pg_type AS e ON e.oid = t.typelem AND e.typarray = t.oid),
 part (root, oid) AS (
@@ -79,10 +87,21 @@ described AS (
            CASE WHEN (b.typtype <> 'e' OR b.oid = u.typid) AND NOT EXISTS (
                SELECT FROM part AS p JOIN equal AS q ON q.oid = p.oid
                WHERE p.root = u.typid AND q.operator IS NULL) THEN e.operator END AS equality,
-           CASE WHEN b.builtin IN ('json', 'jsonb') THEN 'json' WHEN b.is_array THEN 'array'
-                ELSE 'plain' END AS kind
+           CASE WHEN b.builtin IN ('json', 'jsonb') THEN 'json'
+                WHEN b.is_array THEN CASE WHEN b.unit IN ('json', 'jsonb') THEN 'json array' ELSE 'array' END
+                ELSE 'plain' END AS kind,
+           format_type(b.oid, greatest(u.typmod, b.typmod)) AS input_type,
+           {rounds} AS rounds,
+           b.typtype = 'c' AND EXISTS (
+               SELECT FROM part AS p JOIN pg_type AS t ON t.oid = p.oid AND t.typtype = 'c'
+                    JOIN pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+                    JOIN pg_type AS y ON y.oid = a.atttypid
+               WHERE p.root = u.typid AND {rounds_inside}) AS rounds_inside
     FROM used AS u JOIN base AS b ON b.root = u.typid JOIN equal AS e ON e.oid = b.oid
-         LEFT JOIN pg_collation AS l ON l.oid = u.coll)""")
+         LEFT JOIN pg_collation AS l ON l.oid = u.coll)""").format(
+    rounds=_ROUNDS.format(unit=SQL("b.unit"), typmod=SQL("greatest(u.typmod, b.typmod)")),
+    rounds_inside=_ROUNDS.format(unit=SQL("y.typname"), typmod=SQL("a.atttypmod")),
+)
 
 _TYPES = SQL("""
 WITH RECURSIVE given AS (
@@ -93,7 +112,8 @@ WITH RECURSIVE given AS (
 used (typid, typmod, coll) AS (SELECT DISTINCT g.typid, g.typmod, g.coll FROM given AS g),
 {described}
 SELECT jsonb_build_object('type', d.type, 'base_type', d.base_type, 'kind', d.kind,
-                          'identity_equal', d.identity_equal, 'equality', d.equality)
+                          'identity_equal', d.identity_equal, 'equality', d.equality, 'input_type', d.input_type,
+                          'rounds', d.rounds, 'rounds_inside', d.rounds_inside)
 FROM given AS g JOIN described AS d ON d.typid = g.typid AND d.typmod = g.typmod ORDER BY g.position
 """).format(described=DESCRIBED)
 

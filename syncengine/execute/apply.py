@@ -29,6 +29,7 @@ from syncengine.execute.guards import FailedCheck, broken, check_error, failing,
 from syncengine.execute.masking import mask_sample, masking
 from syncengine.execute.places import places
 from syncengine.execute.returning import PendingFile, write
+from syncengine.execute.rounding import would_round
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     Check,
@@ -178,8 +179,12 @@ class Run:
                 spared -= 1
             elif isinstance(step, RunSql) and step.spares:
                 spared = step.spares if self._succeeds(unit, step) else 0
-            elif not (isinstance(step, RunSql) and step.last_resort) or last_resort:
+            elif self._wants(step, last_resort=last_resort):
                 self._timed(unit, step)
+
+    def _wants(self, step: Step, *, last_resort: bool) -> bool:
+        """Tell whether a step is to be carried out; samples are for previews."""
+        return not isinstance(step, Sample) and (last_resort or not getattr(step, "last_resort", False))
 
     def _succeeds(self, unit: Unit, step: RunSql) -> bool:
         """Try a short cut; one that the data or the server does not allow is undone."""
@@ -228,7 +233,7 @@ class Run:
             case CheckResult():
                 return self._check_result(step)
             case Sample():
-                return 0
+                raise AssertionError("a sample is for previews")
             case Classify():
                 return self._classify(unit, step)
             case Claim():
@@ -284,6 +289,8 @@ class Run:
             samples = "; ".join(shown)
             total = int(found[0][1])
             more = f" and {total - len(found)} more" if total > len(found) else ""
+            if step.failure == "rounded-values":
+                raise would_round(step, self.source, [str(row[0]) for row in found], total)
             where = places(self.source, step.fields, [str(row[0]) for row in found]) if step.fields else ()
             raise _FAILURES[step.failure](
                 f"{step.message}: {total}",

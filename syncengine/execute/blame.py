@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from syncengine.connect import wrap
 from syncengine.errors import Location, SyncError
-from syncengine.model.plan import Part, RunSql
+from syncengine.model.plan import Part, RunSql, StagedColumn
+from syncengine.sql.names import AS_READ
 
 _HINTS = {
     "22P04": "check delimiter, quote and the number of fields in this record",
@@ -20,11 +21,16 @@ _VALUE = "mend the value in the source, or compute the column from it by an expr
 
 
 def blame(
-    error: psycopg.Error, locate: Callable[[int], str], doing: str, *, row: int | None = None
+    error: psycopg.Error,
+    locate: Callable[[int], str],
+    doing: str,
+    *,
+    row: int | None = None,
+    columns: Sequence[StagedColumn] = (),
 ) -> SyncError:
     """Return the error with the source's file and line, where the server names a line.
 
-    `row` is the number of a row that was not even sent.
+    `row` is the number of a row that was not even sent; `columns` are those it goes to.
     """
     wrapped = wrap(error, doing=doing)
     if wrapped.retryable:
@@ -36,8 +42,21 @@ def blame(
         r'^COPY .+?, column (.+?): (?:"|null input)', error.diag.context or "", re.MULTILINE | re.DOTALL
     )
     if column:
-        wrapped.message = f"column {column[1]}: {wrapped.message}"
+        wrapped.message = f"column {column[1].removesuffix(AS_READ)}: {wrapped.message}"
+    elif overflowing := _overflowing(error, columns):
+        wrapped.message = f"column {' or '.join(overflowing)}: {wrapped.message}"
     return wrapped
+
+
+def _overflowing(error: psycopg.Error, columns: Sequence[StagedColumn]) -> list[str]:
+    """Return the columns that a number may be too large for, where the server names no column but their type.
+
+    That is so where the column is generated from the one that was read.
+    """
+    if not isinstance(error, psycopg.errors.NumericValueOutOfRange):
+        return []
+    kind = "numeric({},{})".format(*[*re.findall(r"-?\d+", error.diag.message_detail or ""), "", ""][:2])
+    return [column.column.removesuffix(AS_READ) for column in columns if kind in column.reads]
 
 
 def run_parted(step: RunSql, connection: psycopg.Connection[TupleRow]) -> int:

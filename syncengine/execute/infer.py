@@ -17,7 +17,8 @@ _FROM_TEXT = ("boolean", "bigint", "numeric", "uuid", "date", "timestamp", "time
 _FROM_KINDS: dict[frozenset[str], tuple[str, ...]] = {
     frozenset({"number"}): ("bigint", "decimal"),
     frozenset({"float"}): ("double precision",),
-    frozenset({"number", "float"}): ("numeric", "double precision"),
+    # Not double precision, which rounds large integers.
+    frozenset({"number", "float"}): ("decimal",),
     frozenset({"boolean"}): ("boolean",),
     frozenset({"json"}): ("jsonb",),
     frozenset({"bytes"}): ("bytea",),

@@ -63,6 +63,9 @@ class Rehearsal(Run):
             self._close_books(exact=not self.report.published_before)
         self.emit(ev.UnitRehearsed(unit=unit.name, seconds=time.monotonic() - started))
 
+    def _wants(self, step: Step, *, last_resort: bool) -> bool:
+        return isinstance(step, Sample) or super()._wants(step, last_resort=last_resort)
+
     def _step(self, unit: Unit, step: Step) -> int:
         match step:
             case RunSql() if step.writes:

@@ -16,7 +16,8 @@ from syncengine.connect import wrap
 from syncengine.errors import BadRow, BooksDoNotClose, SourceError, SyncError
 from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
-from syncengine.execute.values import kind_of, to_text
+from syncengine.execute.values import NoText, kind_of, to_text
+from syncengine.execute.watching import loss_of, rules, watch
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn, InsertRows, StagedColumn
@@ -80,11 +81,11 @@ def _copy_parts(
         with connection.cursor() as cursor:
             try:
                 with cursor.copy(statement) as stream:
-                    for block in part.blocks():
+                    for block in part.blocks(watch(part, step)):
                         stream.write(block)
                         ticker.tell(None, size + part.bytes_read)
             except psycopg.Error as error:
-                raise blame(error, part.locate, f"COPY {part.label}") from error
+                raise blame(error, part.locate, f"COPY {part.label}", columns=step.columns) from error
             taken += cursor.rowcount
         rows += part.records
         size += part.bytes_read
@@ -100,13 +101,13 @@ def _copy_rows(step: CopyIn, connection: psycopg.Connection[object], stream: Row
 
     def counted() -> Iterator[list[str | None]]:
         nonlocal rows
-        for row in _texts(stream, step.columns, kinds):
+        for row in _texts(stream, step.columns, kinds, unstaged=step.counts is not None):
             yield row
             rows += 1
             if rows % 1000 == 0:
                 ticker.tell(rows, stream.bytes_read)
 
-    taken = _copy_texts(statement, connection, counted(), stream.locate)
+    taken = _copy_texts(statement, connection, counted(), stream.locate, step.columns)
     observed = None if kinds is None else {name: frozenset(kind) for name, kind in kinds.items()}
     return Sent(rows=rows, taken=taken, bytes=stream.bytes_read, kinds=observed)
 
@@ -116,6 +117,7 @@ def _copy_texts(
     connection: psycopg.Connection[object],
     rows: Iterable[Sequence[str | None]],
     locate: Callable[[int], str],
+    columns: Sequence[StagedColumn],
 ) -> int:
     """COPY rows and return how many the server took; an error names the place of its row."""
     number = 0
@@ -127,7 +129,7 @@ def _copy_texts(
                     stream.write_row(row)
         except psycopg.Error as error:
             unsent = number if isinstance(error, psycopg.DataError) and error.sqlstate is None else None
-            raise blame(error, locate, "COPY", row=unsent) from error
+            raise blame(error, locate, "COPY", row=unsent, columns=columns) from error
         except UnicodeEncodeError as error:
             raise _not_text(locate(number)) from error
         return cursor.rowcount
@@ -138,13 +140,22 @@ def _not_text(where: str) -> SyncError:
 
 
 def _texts(
-    stream: RowStream, columns: Sequence[StagedColumn], kinds: dict[str, set[str]] | None = None
+    stream: RowStream,
+    columns: Sequence[StagedColumn],
+    kinds: dict[str, set[str]] | None = None,
+    *,
+    unstaged: bool = False,
 ) -> Iterator[list[str | None]]:
     """Yield the staged columns of each row as text; note the kinds of their values if asked to."""
     places = {name: place for place, name in enumerate(stream.fields)}
     # A source without a row may have no fields either; then the places are never used.
     picks: list[tuple[int, Callable[[object], str | None]]] = [
-        (places.get(column.field, -1), to_text(column.kind)) for column in columns
+        (places.get(column.field, -1), to_text(column.kind, column.reads)) for column in columns
+    ]
+    looks = [
+        (place, column.field, rule)
+        for place, column in enumerate(columns)
+        for rule in rules(column, unstaged=unstaged)
     ]
     for number, row in enumerate(stream, start=1):
         if kinds is not None:
@@ -154,9 +165,19 @@ def _texts(
         try:
             texts = [convert(row[place]) for place, convert in picks]
         except Exception as error:  # whatever the str() of a class not ours may raise
-            message = f"a value has no text: {type(error).__name__}"
-            raise SourceError(message, detail=str(error), location=place_of(stream.locate(number))) from error
+            raise _no_text(error, stream.locate(number)) from error
+        for place, field, rule in looks:
+            if (loss := loss_of(texts[place], field, rule)) is not None:
+                loss.location = place_of(stream.locate(number))
+                raise loss
         yield texts
+
+
+def _no_text(error: Exception, where: str) -> SyncError:
+    if isinstance(error, NoText):
+        return BadRow(str(error), location=place_of(where))
+    message = f"a value has no text: {type(error).__name__}"
+    return SourceError(message, detail=str(error), location=place_of(where))
 
 
 def insert(step: InsertRows, connection: psycopg.Connection[object], source: Source) -> Sent:
@@ -187,11 +208,11 @@ def _insert(
     try:
         with connection.transaction():
             _send(step, connection, rows)
-    except (psycopg.DataError, UnicodeEncodeError) as error:
+    except (psycopg.DataError, psycopg.IntegrityError, UnicodeEncodeError) as error:
         statement = staging.copy_in(
             (step.schema, step.table), [column.column for column in step.columns], None
         )
-        _copy_texts(statement, connection, rows, locate)
+        _copy_texts(statement, connection, rows, locate, step.columns)
         if isinstance(error, psycopg.Error):
             raise wrap(error, doing="INSERT") from error
         raise

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from enum import Enum
+from functools import partial
 from json.encoder import encode_basestring
-from typing import Literal
 
-Kind = Literal["plain", "json", "json value", "array"]
+from syncengine.model.plan import Kind
+
 ToText = Callable[[object], str | None]
+INTEGERS = frozenset({"smallint", "integer", "bigint"})
+TEXTS = frozenset({"text", "character varying", "character", "name"})
 
 
-def to_text(kind: Kind) -> ToText:
-    """Return the function that writes a value for a column of this kind."""
-    return {"plain": plain, "json": for_json, "json value": for_json_value, "array": for_array}[kind]
+class NoText(ValueError):
+    """A value that a column of this type must not get as its text."""
+
+
+def to_text(kind: Kind, reads: Sequence[str] = ()) -> ToText:
+    """Return the function that writes a value for columns of this kind; `reads` are their types."""
+    bases = {name.partition("(")[0] for name in reads}
+    if bases and bases <= INTEGERS:
+        return for_integer
+    if not bases.isdisjoint(TEXTS):
+        return for_words
+    return _BY_KIND[kind]
 
 
 def kind_of(value: object) -> str:
@@ -46,8 +60,10 @@ def plain(value: object) -> str | None:
     >>> plain(True), plain(1.5), plain(b"\x00a"), plain([1, None])
     ('true', '1.5', '\\x0061', '[1, null]')
     """
-    if value is None or isinstance(value, str):
+    if value is None or type(value) is str:
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enumeration, psycopg would send the member's name
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, bytes | bytearray | memoryview):
@@ -58,12 +74,38 @@ def plain(value: object) -> str | None:
         return value.isoformat()
     if isinstance(value, Mapping | list | tuple):
         return json(value)
+    if isinstance(value, Enum) and not isinstance(value, int | float):
+        return plain(value.value)
     return str(value)
+
+
+def for_integer(value: object) -> str | None:
+    """Return a value's text; numbers without a fraction lose their point, others the server refuses.
+
+    >>> for_integer(1.0), for_integer(Decimal("2E+2")), for_integer(1.5), for_integer("7")
+    ('1', '200', '1.5', '7')
+    """
+    if isinstance(value, float | Decimal) and _is_whole(value):
+        return str(int(value))
+    return plain(value)
+
+
+def _is_whole(value: float | Decimal) -> bool:
+    finite = value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
+    # A Decimal such as 1E+999999 would be a million digits long.
+    return finite and -(2**63) <= value <= 2**63 and value == int(value)
+
+
+def for_words(value: object) -> str | None:
+    """Return a value's text; NoText for bytes, whose text is no word but PostgreSQL's way to write bytes."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise NoText("bytes are no text: decode them, or load them into a bytea column")
+    return plain(value)
 
 
 def for_json(value: object) -> str | None:
     """Return a value as JSON; a text is taken for JSON already, as COPY would read it."""
-    return value if value is None or isinstance(value, str) else json(value)
+    return plain(value) if value is None or isinstance(value, str) else json(value)
 
 
 def for_json_value(value: object) -> str | None:
@@ -104,14 +146,37 @@ def for_array(value: object) -> str | None:
     return _array(value) if isinstance(value, list | tuple) else plain(value)
 
 
+def for_json_array(value: object, *, item: ToText) -> str | None:
+    r"""Return a list as an array of JSON values, each written by `item`; a text is taken for an array already.
+
+    >>> for_json_array([{"a": 1}, [1, "b"], None], item=for_json)
+    '{"{\\"a\\": 1}","[1, \\"b\\"]",NULL}'
+    """
+    if not isinstance(value, list | tuple):
+        return plain(value)
+    return "{" + ",".join(_quoted(item(one)) for one in value) + "}"
+
+
 def _array(value: Sequence[object]) -> str:
     return "{" + ",".join(_element(item) for item in value) + "}"
 
 
 def _element(value: object) -> str:
-    if value is None:
+    return _array(value) if isinstance(value, list | tuple) else _quoted(plain(value))
+
+
+def _quoted(text: str | None) -> str:
+    if text is None:
         return "NULL"
-    if isinstance(value, list | tuple):
-        return _array(value)
-    text = (plain(value) or "").replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+_BY_KIND: dict[Kind, ToText] = {
+    "plain": plain,
+    "json": for_json,
+    "json value": for_json_value,
+    "array": for_array,
+    "json array": partial(for_json_array, item=for_json),
+    "json value array": partial(for_json_array, item=for_json_value),
+}

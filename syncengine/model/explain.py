@@ -101,7 +101,8 @@ def visible(text: str) -> str:
     red \x1b[31m
     """
     return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
     )
 
 
@@ -170,6 +171,7 @@ def document(plan: Plan) -> dict[str, object]:
         ],
         **counts,
         "samples": [_sample(sample) for sample in preview.samples] if preview is not None else None,
+        "unchecked": list(preview.unchecked) if preview is not None else None,
         "error": error.document() if error is not None else None,
     }
 

@@ -66,7 +66,9 @@ class ColumnFacts:
     `default` is the expression that fills the column where it is not loaded, as the server deparses it; None for
     generated and identity columns as well.
     `collation` is the schema and name of a collation other than the type's own.
-    `kind` is what a structured Python value becomes: json, array or plain text.
+    `kind` is what a structured Python value becomes: json, array (of json values or others) or plain text.
+    `input_type` is the base type with its modifiers, those within a domain too: what reads a text.  `rounds` tells
+    that they may round a value without an error; `rounds_inside` that a composite has such a part.
     `identity` is "" or always or default; `privileges` are the role's on this column.
     """
 
@@ -81,7 +83,10 @@ class ColumnFacts:
     identity_equal: bool = False
     equality: tuple[str, str] | None = ("pg_catalog", "=")
     collation: tuple[str, str] | None = None
-    kind: Literal["plain", "json", "array"] = "plain"
+    kind: Literal["plain", "json", "array", "json array"] = "plain"
+    input_type: str = ""
+    rounds: bool = False
+    rounds_inside: bool = False
     privileges: frozenset[str] = frozenset()
 
 
@@ -89,13 +94,15 @@ class ColumnFacts:
 class IndexFacts:
     """A unique or exclusion index.  `keys` are column names, or the text of an expression as the server deparses
     it (`expressions` tells which), in index order without INCLUDE columns.  `equality` holds each key's
-    equality operator.  `predicate` is the deparsed WHERE of a partial index.
+    equality operator, `collations` its collation where that decides what is equal and is not the column's own.
+    `predicate` is the deparsed WHERE of a partial index.
     """
 
     name: str
     keys: tuple[str, ...]
     expressions: tuple[bool, ...] = ()
     equality: tuple[tuple[str, str], ...] = ()
+    collations: tuple[tuple[str, str] | None, ...] = ()
     predicate: str | None = None
     unique: bool = True
     primary: bool = False
@@ -146,7 +153,8 @@ class TableFacts:
 
     `rows` is the server's estimate, None if it was never analysed.  `privileges` are the role's on the whole
     table; `row_security` tells that policies apply to the role.  `insertable`, `updatable` speak of views and
-    foreign tables.  A missing table has the privilege CREATE if the role may make tables in its schema.
+    foreign tables; `inherited` tells that other tables, not partitions, inherit from it.  A missing table has the
+    privilege CREATE if the role may make tables in its schema.
     """
 
     schema: str
@@ -165,6 +173,7 @@ class TableFacts:
     schema_usage: bool = True
     row_security: bool = False
     rows: int | None = None
+    inherited: bool = False
     insertable: bool = True
     updatable: bool = True
 

@@ -21,9 +21,7 @@ def masked_names(task: Task) -> tuple[str, ...]:
 def _names(task: Task) -> Iterator[str]:
     sensitive = task.spec.sensitive
     yield from sensitive
-    staged = {
-        name for column in task.loaded if column.name in sensitive for name in _read(task, column.name)
-    }
+    staged = {name for column in task.loaded if column.name in sensitive for name in _read(task, column.name)}
     for item in task.stage:
         if item.column.column in staged:
             yield from (item.column.column, item.column.field)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from syncengine.model.preview import Preview
 
 Counter = Literal["inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined", "deleted"]
-Failure = Literal["null-keys", "duplicate-keys", "ambiguous-key", "unresolved-lookup", "would-cascade"]
+Failure = Literal[
+    "null-keys", "duplicate-keys", "ambiguous-key", "unresolved-lookup", "would-cascade", "rounded-values"
+]
+Kind = Literal["plain", "json", "json value", "array", "json array", "json value array"]
 Isolation = Literal["read committed", "repeatable read"]
 
 
@@ -25,12 +28,14 @@ class StagedColumn:
     """Where a field of the source goes.
 
     `kind` is that of the receiving column (facts.ColumnFacts.kind); `json value` is json for sources whose texts are
-    JSON strings.
+    JSON strings.  `reads` are the types that its texts end as (facts.ColumnFacts.input_type): those that lose
+    something on the way are refused.
     """
 
     field: str
     column: str
-    kind: Literal["plain", "json", "json value", "array"] = "plain"
+    kind: Kind = "plain"
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,11 +97,15 @@ class ColumnSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySpec:
-    """One item of `conflict_keys`: a column if `name` is one's name, else the expression."""
+    """One item of `conflict_keys`: a column if `name` is one's name, else the expression.
+
+    `collation` is what a COLLATE around it names: only indexes of this collation arbitrate.
+    """
 
     text: str
     name: str | None
     expression: Expression | None
+    collation: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,9 +234,14 @@ class Returning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """How to carry the spec out; durations are PostgreSQL's own words, such as `5s`."""
+    """How to carry the spec out; durations are PostgreSQL's own words, such as `5s`.
+
+    `chunk_rows`, `workers` None: as the planner finds best.
+    """
 
     method: str = "auto"
+    chunk_rows: int | None = None
+    workers: int | None = None
     lock_timeout: str = "10s"
     statement_timeout: str | None = None
     retries: int = 5

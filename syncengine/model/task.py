@@ -22,11 +22,27 @@ class Staged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rounding:
+    """A cast on a field's way into a column that may round; no value of the source may be changed by it.
+
+    The staging column's value goes through `casts` in turn, and then into `type`.
+    """
+
+    column: str
+    field: str
+    staged: str
+    casts: tuple[str, ...]
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """One target column that the source loads; `field` is the source's where the column is that field as it was read.
 
     `value` is an expression over `source` (the staging table), None where the staging column has the same name
     and type.  `type` has its modifiers, `base_type` has none.  `stable`: the value depends on the run's time.
+    `as_read` is the staging column that receives the field where the type's modifiers may round it; the column itself
+    is generated from that.
     """
 
     name: str
@@ -37,13 +53,15 @@ class Loaded:
     field: str | None = None
     value: Expression | None = None
     stable: bool = False
+    as_read: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """One part of the conflict target: a column, or an expression over unqualified columns.
 
-    `equality` is the operator of the arbiter index, else of the type.  `nullable`: NULLs meet each other here
+    `equality` is the operator of the arbiter index, else of the type, `collation` the index's where it decides what is
+    equal; until the arbiter is found, the one that the spec asks for.  `match_nulls`: NULLs meet each other here
     (`null_keys: match`).
     """
 
@@ -51,6 +69,7 @@ class Key:
     column: str | None
     expression: Expression | None
     equality: QualifiedName = ("pg_catalog", "=")
+    collation: tuple[str, ...] | None = None
     match_nulls: bool = False
 
 
@@ -89,7 +108,7 @@ class SoftDelete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """The columns that hold a row's versions; the types of the first two have no modifiers.
+    """The columns that hold a row's versions; `from_type` has its modifiers, for times are compared as they are stored.
 
     `since` is the time from which a version holds, over `excluded`; None: the run's.  `tracked` are the columns whose
     change makes a version.
@@ -138,6 +157,7 @@ class Task:
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
     `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
     gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
+    `predicate` tells which rows meet conflicts: the arbiter's, which is `conflict_where` or wider; None for all.
     `lacking` says which rights the role has not that a run needs, where it is only to be previewed.
     """
 
@@ -151,7 +171,9 @@ class Task:
     lookups: tuple[Joined, ...] = ()
     absent: str | None = None
     keys: tuple[Key, ...] = ()
+    roundings: tuple[Rounding, ...] = ()
     arbiter: IndexFacts | None = None
+    predicate: Expression | None = None
     assignments: tuple[Assignment, ...] = ()
     null_keys: Literal["error", "insert", "match"] = "error"
     relation: QualifiedName = ("pg_temp", "stage")

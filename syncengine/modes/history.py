@@ -30,6 +30,7 @@ class History:
             publish.write(
                 "insert the versions of changed keys", versions.insert_versions(task, "update"), "updated"
             ),
+            *_reopened(task),
             publish.write(
                 "insert the versions of new keys", versions.insert_versions(task, "insert"), "inserted"
             ),
@@ -58,6 +59,14 @@ def _corrected(task: Task) -> tuple[Step, ...]:
         return ()
     title = "write over versions that begin at the same time"
     return (publish.write(title, versions.correct(task), "updated"),)
+
+
+def _reopened(task: Task) -> tuple[Step, ...]:
+    """A key that returns at the time when it went: a second version of the same beginning can't be."""
+    if not versions.looks_back(task):
+        return ()
+    title = "go on with versions that ended when they began"
+    return (publish.write(title, versions.reopen(task), "inserted"),)
 
 
 PLUGIN = History()

@@ -12,7 +12,15 @@ from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Mode
 from syncengine.resolve.columns import map_columns, undeclared
-from syncengine.resolve.fitness import READING, WRITING, misfits, missing_rights, unplaced, unremembered
+from syncengine.resolve.fitness import (
+    READING,
+    WRITING,
+    misfits,
+    missing_rights,
+    one_version_only,
+    unplaced,
+    unremembered,
+)
 from syncengine.resolve.keys import find_keys
 from syncengine.resolve.stored import Stored
 from syncengine.resolve.updates import find_assignments, frozen_columns, spell_names
@@ -58,7 +66,7 @@ def resolve(
     keys = find_keys(spec, columns.table, columns.loaded, mode, parse, infer_arbiter)
     updates = find_assignments(spec, columns, keys.keys, mode, unstable)
     spelt = spell_names(spec, columns.table, columns.loaded)
-    stored = Stored(spec, columns.table, columns.loaded, read_default)
+    stored = Stored(spec, columns.table, columns.loaded, read_default, mapped=not columns.problems)
     soft, versions = stored.soft(), stored.versions() if mode.name == "history" else None
     resets = stored.resets(unstable) if mode.resets else ()
     problems += [*columns.problems, *keys.problems, *updates.problems, *spelt.problems, *stored.problems]
@@ -75,9 +83,11 @@ def resolve(
         loaded=columns.loaded,
         lookups=columns.lookups,
         absent=columns.absent,
+        roundings=columns.roundings,
         keys=keys.keys,
         arbiter=keys.arbiter,
-        assignments=(*updates.assignments, *(resets if keys.keys else ())),
+        predicate=spelt.spec.conflict_where if keys.predicate is spec.conflict_where else keys.predicate,
+        assignments=(*updates.assignments, *resets) if keys.keys else (),
         resets=resets,
         soft=soft,
         versions=versions,
@@ -87,7 +97,7 @@ def resolve(
         infers=infers,
     )
     writing = [*missing_rights(task, mode, WRITING), *unremembered(task)]
-    problems += [*unplaced(task, mode), *missing_rights(task, mode, READING)]
+    problems += [*unplaced(task, mode), *one_version_only(task), *missing_rights(task, mode, READING)]
     problems += [] if spec.previewed else writing
     if problems:
         raise SpecErrors(in_order(problems))

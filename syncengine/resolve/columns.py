@@ -9,12 +9,14 @@ from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, SourceFacts, TableFacts
 from syncengine.model.spec import ColumnRef, ColumnSpec, Expression, Lookup, Spec
-from syncengine.model.task import Joined, Loaded, Staged, Task
+from syncengine.model.task import Joined, Loaded, Rounding, Staged, Task
 from syncengine.resolve.joins import NotFound, find_lookup, staged_lookup
-from syncengine.resolve.loading import TEXT, Mapped, absent_column, loaded_column, stage
+from syncengine.resolve.loading import TEXT, Mapped, absent_column, loaded_column, roundings, stage
 from syncengine.resolve.lookup import did_you_mean, find, in_sql, nearest, shortened
 from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS
 
+# In these modes a row that is written has every column of the source, or its default.
+_FILLING = ("insert", "replace", "history")
 # Fields without a column that are complained of one by one.
 _MOST_COMPLAINTS = 3
 
@@ -28,6 +30,7 @@ class Columns:
     loaded: tuple[Loaded, ...] = ()
     lookups: tuple[Joined, ...] = ()
     absent: str | None = None
+    roundings: tuple[Rounding, ...] = ()
     problems: tuple[SyncError, ...] = ()
 
 
@@ -88,6 +91,7 @@ def map_columns(
         stage=stages if absent is None else (*stages, absent),
         loaded=loaded,
         lookups=tuple(staged_lookup(item.lookup, names) for item in mapped if item.lookup is not None),
+        roundings=roundings(mapped, names),
         absent=absent.column.column if absent is not None else None,
     )
 
@@ -294,7 +298,7 @@ def _check_loadable(work: _Mapping) -> None:
             work.problems.append(_refusal(work, pointer, message, f"leave it out, or: {alter}"))
     if not work.mapped and not work.problems:
         _complain_of_header(work, work.source.fields)
-    if work.spec.mode == "insert" and whole:
+    if work.spec.mode in _FILLING and whole:
         _check_not_null(work)
 
 
@@ -314,7 +318,11 @@ def _check_not_null(work: _Mapping) -> None:
         return  # it may fill them
     if work.table.relation not in ("table", "partitioned"):
         return
+    history = work.spec.history
+    versions = (history.valid_from, history.valid_to, history.current) if work.spec.mode == "history" else ()
     for name in work.table.unfilled(work.mapped):
+        if find(name, [column for column in versions if column is not None]) is not None:
+            continue
         alter = f"ALTER TABLE {in_sql(work.table)} ALTER COLUMN {quote_if_needed(name)} SET DEFAULT …;"
         hint = f"load it: `columns: {{{name}: …}}`, or: {alter}"
         message = (

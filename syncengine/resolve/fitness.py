@@ -93,8 +93,8 @@ def missing_rights(task: Task, mode: Mode, of: Collection[str]) -> list[SyncErro
         return []
     needed = {
         "SELECT": _read(task, mode),
-        "INSERT": [*task.columns, *_set_by_mode(task)],
-        "UPDATE": [*(a.column for a in task.assignments), *_set_by_mode(task)],
+        "INSERT": [*task.columns, *_set_in_new_rows(task)],
+        "UPDATE": [*(a.column for a in task.assignments), *_set_in_stored_rows(task)],
         "DELETE": (),
     }
     problems: list[SyncError] = []
@@ -104,14 +104,31 @@ def missing_rights(task: Task, mode: Mode, of: Collection[str]) -> list[SyncErro
     if task.soft is not None and "DELETE" in rights:
         rights.remove("DELETE")
     for right in (right for right in rights if right in of):
-        whole = {"SELECT": _reads_places(task), "UPDATE": task.locks, "DELETE": True}
+        # LOCK TABLE takes a right to the whole table, be it this or that.
+        lock = task.locks and "DELETE" not in rights
+        whole = {"SELECT": _reads_places(task), "UPDATE": lock, "DELETE": True}
         if whole.get(right):
             problems += [] if right in task.table.privileges else [_denied(task, right, [])]
             continue
         lacking = [name for name in needed[right] if not _granted(task.table, name, right)]
         if lacking:
             problems.append(_denied(task, right, lacking))
-    return problems
+    return [*problems, *(_cascades_unseen(task) if "DELETE" in rights else ())]
+
+
+def _cascades_unseen(task: Task) -> Iterable[SyncError]:
+    """Yield a problem for each table that deletes may cascade to, and that the role can't look into."""
+    if task.spec.delete.cascade:
+        return
+    role = quote_if_needed(task.server.role)
+    for key in task.table.referenced_by:
+        if key.on_delete == "cascade" and not key.readable:
+            schema, table = quote_if_needed(key.schema), quote_if_needed(key.table)
+            yield MissingPrivilege(
+                f"{task.server.role} may not read {key.schema}.{key.table}, whose rows a delete would take along",
+                hint=f"GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema}.{table} TO {role};",
+                location=task.spec.mark("/target"),
+            )
 
 
 def unplaced(task: Task, mode: Mode) -> list[SyncError]:
@@ -120,6 +137,20 @@ def unplaced(task: Task, mode: Mode) -> list[SyncError]:
         return []
     message = f"{task.table} is a view, whose rows are found by plain key columns only"
     return [TargetError(message, hint="sync its base table", location=task.spec.mark("/target"))]
+
+
+def one_version_only(task: Task) -> list[SyncError]:
+    """Return the problem that an index takes a key once, where each of its versions is a row."""
+    index = task.arbiter
+    if task.versions is None or index is None or index.predicate is not None or not task.table.exists:
+        return []
+    return [
+        TargetError(
+            f"{task.table} can hold one version of a key only: {index} is unique",
+            hint=f"make it unique over ({', '.join((*index.keys, task.versions.valid_from))})",
+            location=task.spec.mark("/target"),
+        )
+    ]
 
 
 def unremembered(task: Task) -> list[SyncError]:
@@ -136,19 +167,27 @@ def unremembered(task: Task) -> list[SyncError]:
     ]
 
 
-def _set_by_mode(task: Task) -> list[str]:
-    """Return the columns that the mode sets by itself."""
+def _set_in_new_rows(task: Task) -> list[str]:
+    """Return the columns that the mode sets by itself in rows that it inserts."""
+    versions, soft = task.versions, task.soft
+    columns = [soft.column] if soft is not None and soft.stated else []
+    if versions is not None:
+        columns += [versions.valid_from, *([versions.current] if versions.current else [])]
+    return columns
+
+
+def _set_in_stored_rows(task: Task) -> list[str]:
     versions, soft = task.versions, task.soft
     columns = [soft.column] if soft is not None else []
     if versions is not None:
-        columns += [versions.valid_from, versions.valid_to, *([versions.current] if versions.current else [])]
+        columns += [versions.valid_to, *([versions.current] if versions.current else [])]
     return columns
 
 
 def _reads_places(task: Task) -> bool:
     """Tell whether stored rows are found by their ctid, which a right to columns does not cover."""
     by_column = all(part.column is not None and not part.match_nulls for part in task.keys)
-    return task.locks or task.spec.conflict_where is not None or not by_column
+    return task.locks or task.predicate is not None or not by_column
 
 
 def _read(task: Task, mode: Mode) -> list[str]:

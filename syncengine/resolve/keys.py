@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,6 +12,7 @@ from syncengine.model.facts import ColumnFacts, IndexFacts, TableFacts
 from syncengine.model.spec import ColumnRef, Expression, KeySpec, Spec
 from syncengine.model.task import Key, Loaded
 from syncengine.protocols import Mode
+from syncengine.resolve.equality import held_rows, with_arbiter
 from syncengine.resolve.lookup import did_you_mean, find
 
 Parse = Callable[[str], Expression]
@@ -22,6 +23,7 @@ InferArbiter = Callable[[tuple[Key, ...]], IndexFacts | None]
 class Keys:
     keys: tuple[Key, ...] = ()
     arbiter: IndexFacts | None = None
+    predicate: Expression | None = None
     null_keys: Literal["error", "insert", "match"] = "error"
     problems: tuple[SyncError, ...] = ()
 
@@ -45,7 +47,9 @@ def find_keys(
         )
         keys = tuple(key for key in found if key is not None)
         arbiter = None if problems or not keys else _arbiter(spec, table, keys, infer_arbiter)
-    predicate_refs = spec.conflict_where.columns if spec.conflict_where is not None else ()
+    predicate = held_rows(spec, table, arbiter, parse, problems)
+    predicates = [value for value in (spec.conflict_where, predicate) if value is not None]
+    predicate_refs = dict.fromkeys(ref for value in predicates for ref in value.columns)
     # What is not loaded gets its default; NULL, if there is none, is known before a row is read.
     known = {column.name for column in loaded} | {
         column.name for column in table.columns if not _computed(column)
@@ -56,8 +60,10 @@ def find_keys(
     if arbiter is None and mode.needs_arbiter:
         problems.append(_no_arbiter(spec, table, keys))
     null_keys = _null_keys(spec, arbiter, problems)
-    keys = tuple(_with_arbiter(key, arbiter, null_keys == "match", table) for key in keys)
-    return Keys(keys=keys, arbiter=arbiter, null_keys=null_keys, problems=tuple(problems))
+    keys = with_arbiter(keys, arbiter, null_keys == "match", table)
+    return Keys(
+        keys=keys, arbiter=arbiter, predicate=predicate, null_keys=null_keys, problems=tuple(problems)
+    )
 
 
 def _key(
@@ -81,7 +87,7 @@ def _key(
             message = f"column {name} can't be a conflict key: its type has no usable equality"
             problems.append(SpecError(message, hint="name other columns", location=spec.mark(pointer)))
             return None
-        return Key(text=name, column=name, expression=None)
+        return Key(text=name, column=name, expression=None, collation=item.collation or None)
     if item.expression is None:
         hint = did_you_mean(item.text, names)
         message = f"{table} has no column {item.text!r}"
@@ -92,7 +98,8 @@ def _key(
     _check_refs(item.expression.columns, spec, table, names_loaded, pointer, problems)
     if len(problems) > before:
         return None
-    return Key(text=item.text, column=None, expression=_exact(item.expression, names))
+    exact = _exact(item.expression, names)
+    return Key(text=item.text, column=None, expression=exact, collation=item.collation or None)
 
 
 def _without_equality(table: TableFacts, name: str) -> bool:
@@ -110,7 +117,7 @@ def _computed(column: ColumnFacts) -> bool:
 
 
 def _check_refs(
-    refs: Sequence[ColumnRef],
+    refs: Iterable[ColumnRef],
     spec: Spec,
     table: TableFacts,
     known: Collection[str],
@@ -171,6 +178,8 @@ def _arbiter(
 ) -> IndexFacts | None:
     if not table.exists:
         return _future_index(table, keys)
+    if any(key.collation for key in keys):
+        return infer_arbiter(keys)
     predicate = spec.conflict_where.text if spec.conflict_where is not None else None
     found = find_arbiter([key.text for key in keys], table.indexes, predicate=predicate)
     return found or infer_arbiter(keys)
@@ -213,13 +222,3 @@ def _null_keys(
         message = f"`null_keys: insert` can't be: NULLs conflict in {arbiter} (NULLS NOT DISTINCT)"
         problems.append(SpecError(message, location=spec.mark("/null_keys")))
     return spec.null_keys
-
-
-def _with_arbiter(key: Key, arbiter: IndexFacts | None, match: bool, table: TableFacts) -> Key:
-    """Give the key the index's idea of equality."""
-    column = table.column(key.column) if key.column is not None else None
-    equality = column.equality if column is not None and column.equality else ("pg_catalog", "=")
-    if arbiter is not None and len(arbiter.equality) == len(arbiter.keys) and key.text in arbiter.keys:
-        equality = arbiter.equality[arbiter.keys.index(key.text)]
-    nullable = column is None or not column.not_null
-    return replace(key, equality=equality, match_nulls=match and nullable)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncengine.model.facts import ABSENT, ColumnFacts, Handover, SourceFacts
-from syncengine.model.plan import StagedColumn
+from syncengine.model.plan import Kind, StagedColumn
 from syncengine.model.spec import ColumnRef, Expression
-from syncengine.model.task import Joined, Loaded, Staged
-from syncengine.sql.names import fit
+from syncengine.model.task import Joined, Loaded, Rounding, Staged
+from syncengine.sql.names import as_read, fit
 
 # A cast to varchar(3) cuts a longer text without a word, so these go without their modifiers.
 _CUT_BY_CASTS = ("character varying", "bpchar", '"bit"', "bit varying")
+# Casts that round or drop a part without a word, where a spec states another type than the column's.
+_FINE = ("numeric", "double precision", "real", "timestamp without time zone", "timestamp with time zone")
+_COARSE = ("smallint", "integer", "bigint", "numeric", "date", "time without time zone")
+_ROUNDING_CASTS = frozenset(itertools.product(_FINE, _COARSE)) - {("numeric", "numeric")}
+_KIND_IN_JSON: dict[str, Kind] = {"json": "json value", "json array": "json value array"}
 TEXT = ColumnFacts(name="", type="text", base_type="text", identity_equal=True)
 
 
@@ -34,7 +40,7 @@ def stage(
     source: SourceFacts, mapped: Sequence[Mapped], staged: bool
 ) -> tuple[tuple[Staged, ...], dict[str, Staged], bool]:
     """Return the staging columns, the same by field, and whether they are the loaded columns as they are."""
-    direct = {name: item for item in mapped if (name := item.field) is not None}
+    direct = {name: [item for item in mapped if item.field == name] for name in source.fields}
     by_expression = {ref.name for item in mapped for ref in _computed_from(item)}
     fields = [item.field for item in mapped if item.field is not None]
     plain = not staged and not by_expression and len(fields) == len(set(fields)) == len(mapped)
@@ -48,12 +54,18 @@ def stage(
         if name not in needed:
             continue
         once = fields.count(name) == 1 and name not in by_expression and not staged
-        facts = (direct[name].read_as or direct[name].facts) if once else TEXT
-        column = direct[name].facts.name if plain and once else fit(name, taken)
+        facts = (direct[name][0].read_as or direct[name][0].facts) if once else TEXT
+        column = _column_name(direct[name][0].facts, taken) if plain and once else fit(name, taken)
         taken.add(column)
-        kind = "json value" if facts.kind == "json" and source.json_values else facts.kind
-        staged_column = StagedColumn(field=name, column=column, kind=kind)
-        names[name] = Staged(column=staged_column, type=facts.type, collation=facts.collation)
+        read = [item.read_as or item.facts for item in direct[name]]
+        staged_column = StagedColumn(
+            field=name,
+            column=column,
+            kind=_KIND_IN_JSON.get(facts.kind, facts.kind) if source.json_values else facts.kind,
+            reads=tuple(dict.fromkeys(facts.input_type for facts in read if facts.input_type)),
+        )
+        staged_as = facts.base_type if facts.rounds else facts.type
+        names[name] = Staged(column=staged_column, type=staged_as, collation=facts.collation)
     return tuple(names.values()), names, plain
 
 
@@ -72,10 +84,41 @@ def absent_column(source: SourceFacts, taken: Collection[str]) -> Staged | None:
     return Staged(column=column, type="text[]")
 
 
+def _column_name(facts: ColumnFacts, taken: set[str]) -> str:
+    """Return the staging column of a field that needs no converting; it is the loaded column unless that may round."""
+    return as_read(facts.name, taken) if facts.rounds else facts.name
+
+
+def roundings(mapped: Sequence[Mapped], names: Mapping[str, Staged]) -> tuple[Rounding, ...]:
+    """Return the casts that may round a value on its way from a field into a column."""
+    found = []
+    for item in mapped:
+        if item.field is None:
+            continue
+        first = item.read_as or item.facts
+        steps: list[tuple[tuple[str, ...], str]] = [((first.base_type,), first.type)] if first.rounds else []
+        if first.type != item.facts.type and (first.base_type, item.facts.base_type) in _ROUNDING_CASTS:
+            steps.append(((first.type,), item.facts.type))
+        elif item.facts.rounds and item.facts is not first:
+            steps.append(((first.type, item.facts.base_type), item.facts.type))
+        found += [
+            Rounding(
+                column=item.facts.name,
+                field=item.field,
+                staged=names[item.field].column.column,
+                casts=casts,
+                type=type_name,
+            )
+            for casts, type_name in steps
+        ]
+    return tuple(found)
+
+
 def loaded_column(item: Mapped, names: Mapping[str, Staged], plain: bool, unstable: frozenset[str]) -> Loaded:
     """Return a column to load; `plain`: its staging column is it already, so nothing is computed."""
     facts = item.facts
     value = None if plain else _value(item, names)
+    staged = names[item.field].column.column if plain and item.field is not None else facts.name
     stable = item.expression is not None and is_stable(item.expression, unstable)
     return Loaded(
         name=facts.name,
@@ -86,6 +129,7 @@ def loaded_column(item: Mapped, names: Mapping[str, Staged], plain: bool, unstab
         field=item.field,
         value=value,
         stable=stable,
+        as_read=staged if staged != facts.name else None,
     )
 
 
@@ -109,7 +153,7 @@ def _value(item: Mapped, names: Mapping[str, Staged]) -> Expression:
     staged = names[item.field]
     ref = ColumnRef(relation="source", name=staged.column.column)
     parts: tuple[str | ColumnRef, ...] = (ref,)
-    if item.read_as is not None and staged.type == "text":
+    if item.read_as is not None and staged.type != item.read_as.type:
         cuts = item.read_as.base_type.removesuffix("[]") in _CUT_BY_CASTS
         parts = ("CAST(", ref, f" AS {item.read_as.base_type if cuts else item.read_as.type})")
     return Expression(text=item.field, parts=parts)

@@ -42,4 +42,4 @@ def qualify(task: Task, operators: Operators, rewrite: Rewrite) -> Task:
     )
     assignments = tuple(replace(item, expression=full(item.expression)) for item in task.assignments)
     keys = tuple(replace(part, expression=full(part.expression)) for part in task.keys)
-    return replace(task, spec=spec, assignments=assignments, keys=keys)
+    return replace(task, spec=spec, assignments=assignments, keys=keys, predicate=full(task.predicate))

@@ -7,7 +7,7 @@ from syncengine.model.facts import ColumnFacts
 from syncengine.model.spec import ColumnRef, Expression, RuleName
 
 # What joins the two values where neither is NULL; GREATEST, LEAST and COALESCE pass NULLs by themselves.
-_OPERATORS: dict[RuleName, str] = {"sum": "+", "append": "||", "jsonb_merge": "||"}
+_OPERATORS: dict[RuleName, str] = {"sum": "+", "append": "||"}
 _FUNCTIONS: dict[RuleName, str] = {"greatest": "GREATEST", "least": "LEAST"}
 
 
@@ -26,9 +26,18 @@ def combine(rule: RuleName, column: ColumnFacts, location: Location) -> Expressi
         return _expression(rule, ("COALESCE(", incoming, ", ", stored, ")"), location)
     if rule in _FUNCTIONS:
         return _expression(rule, (f"{_FUNCTIONS[rule]}(", stored, ", ", incoming, ")"), location)
+    if rule == "jsonb_merge":
+        return _expression(rule, _merged(stored, incoming), location)
     joined = (stored, f" {_OPERATORS[rule]} ", incoming)
     alone = ("CASE WHEN ", incoming, " IS NULL THEN ", stored, " WHEN ", stored, " IS NULL THEN ", incoming)
     return _expression(rule, (*alone, " ELSE ", *joined, " END"), location)
+
+
+def _merged(stored: ColumnRef, incoming: ColumnRef) -> tuple[str | ColumnRef, ...]:
+    """Return the merge of two objects; of other values `||` would make arrays that grow with every run."""
+    both = ("jsonb_typeof(", stored, ") = 'object' AND jsonb_typeof(", incoming, ") = 'object'")
+    kept = ("CASE WHEN ", incoming, " IS NULL THEN ", stored)
+    return (*kept, " WHEN ", *both, " THEN ", stored, " || ", incoming, " ELSE ", incoming, " END")
 
 
 def _expression(rule: RuleName, parts: tuple[str | ColumnRef, ...], location: Location) -> Expression:

@@ -17,14 +17,32 @@ _NULL = Expression(text="NULL", parts=("NULL",))
 _TIME = ColumnFacts(
     name="", type="timestamp with time zone", base_type="timestamp with time zone", identity_equal=True
 )
-# Its values name rows: a new one for the same row would break what refers to it.
-_NUMBERING = "nextval"
+_FLAG = replace(_TIME, type="boolean", base_type="boolean")
+_TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
+# Their values name rows: a new one for the same row would break what refers to it.
+_NUMBERING = frozenset(
+    [
+        "nextval",
+        "gen_random_uuid",
+        "uuidv4",
+        "uuidv7",
+        "uuid_generate_v1",
+        "uuid_generate_v1mc",
+        "uuid_generate_v4",
+    ]
+)
 
 
 class Stored:
-    """Finds names among a table's columns; the problems gather in `problems`."""
+    """Finds names among a table's columns; the problems gather in `problems`.
 
-    def __init__(self, spec: Spec, table: TableFacts, loaded: Sequence[Loaded], parse: Parse) -> None:
+    `mapped`: the loaded columns are those that the source has, and not all for want of a mapping.
+    """
+
+    def __init__(
+        self, spec: Spec, table: TableFacts, loaded: Sequence[Loaded], parse: Parse, *, mapped: bool
+    ) -> None:
+        self._mapped = mapped
         self._spec = spec
         self._table = table
         self._loaded = {column.name: column for column in loaded}
@@ -39,13 +57,19 @@ class Stored:
         column = self._column(delete.soft.column, pointer, missing=_TIME)
         if column is None:
             return None
-        if column.name in self._loaded:
+        if self._mapped and column.name in self._loaded:
             self._complain(
                 pointer,
                 f"column {column.name} is loaded from the source and set by the soft delete",
                 f"leave it out: `ignore_fields: [{column.name}]`",
             )
+        self._check_frozen(column, pointer)
         default = self._parse(column.default) if column.default is not None else _NULL
+        if delete.soft.expression.parts == (delete.live or default).parts:
+            hint = "say what a live row holds: `live: …`, or write another value"
+            self._complain(
+                pointer, f"a live row holds {column.name} = {delete.soft.expression.text} as well", hint
+            )
         return SoftDelete(
             column=column.name,
             type=column.type,
@@ -61,19 +85,29 @@ class Stored:
         history = self._spec.history
         starts = self._version_column("valid_from", history.valid_from, loadable=history.since is not None)
         ends = self._version_column("valid_to", history.valid_to)
-        current = self._version_column("current", history.current) if history.current is not None else None
+        current = (
+            self._version_column("current", history.current, missing=_FLAG)
+            if history.current is not None
+            else None
+        )
         if ends is not None and ends.not_null:
             message = f"column {ends.name} of {self._table} is NOT NULL: the current version has no end"
             hint = f"ALTER TABLE {self._table} ALTER COLUMN {ends.name} DROP NOT NULL;"
             self.problems.append(
                 TargetError(message, hint=hint, location=self._spec.mark("/history/valid_to"))
             )
+        if current is not None and current.base_type != "boolean":
+            self._complain(
+                "/history/current", f"column {current.name} is no boolean but {current.type}", None
+            )
+        if starts is not None and ends is not None:
+            self._check_times(starts, ends)
         tracked = tuple(self._tracked(history.track, history.valid_from))
         if starts is None or ends is None:
             return None
         return Versions(
             valid_from=starts.name,
-            from_type=starts.base_type,
+            from_type=starts.type,
             valid_to=ends.name,
             to_type=ends.base_type,
             current=current.name if current is not None else None,
@@ -81,15 +115,37 @@ class Stored:
             tracked=tracked,
         )
 
-    def _version_column(self, key: str, name: str, *, loadable: bool = False) -> ColumnFacts | None:
+    def _check_times(self, starts: ColumnFacts, ends: ColumnFacts) -> None:
+        """Note what keeps one version from ending exactly when the next begins."""
+        if starts.base_type not in _TIMES:
+            self._complain(
+                "/history/valid_from", f"column {starts.name} is no date or time but {starts.type}", None
+            )
+        elif starts.base_type != ends.base_type:
+            message = f"column {starts.name} is {starts.type}, but {ends.name} {ends.type}"
+            hint = "versions without gaps need one type for both"
+            self._complain("/history/valid_to", message, hint)
+
+    def _version_column(
+        self, key: str, name: str, *, loadable: bool = False, missing: ColumnFacts = _TIME
+    ) -> ColumnFacts | None:
         pointer = f"/history/{key}"
-        column = self._column(name, pointer, missing=_TIME)
-        if column is not None and column.name in self._loaded and not loadable:
+        column = self._column(name, pointer, missing=missing)
+        if column is not None and self._mapped and column.name in self._loaded and not loadable:
             hint = f"leave it out: `ignore_fields: [{name}]`"
             if key == "valid_from":
                 hint = f"write `valid_from: {{{name}: excluded.{name}}}`, or {hint}"
             self._complain(pointer, f"column {name} is loaded from the source and set by the history", hint)
+        if column is not None:
+            self._check_frozen(column, pointer)
         return column
+
+    def _check_frozen(self, column: ColumnFacts, pointer: str) -> None:
+        if column.generated or column.identity == "always":
+            what = "generated" if column.generated else "GENERATED ALWAYS AS IDENTITY"
+            message = f"column {column.name} of {self._table} is {what} and can't be set"
+            hint = "name another column"
+            self.problems.append(TargetError(message, hint=hint, location=self._spec.mark(pointer)))
 
     def _tracked(self, track: Sequence[str] | None, valid_from: str) -> Iterator[Loaded]:
         """Yield the columns whose change makes a version; what depends on the run's time always changes."""
@@ -116,7 +172,7 @@ class Stored:
             if column.name in self._loaded or column.generated or column.identity:
                 continue
             value = self._parse(column.default) if column.default is not None else _NULL
-            if _NUMBERING in {name.rpartition(".")[2] for name in value.functions}:
+            if not _NUMBERING.isdisjoint(name.rpartition(".")[2] for name in value.functions):
                 continue
             yield Assignment(
                 column=column.name,

@@ -93,6 +93,11 @@ def find_assignments(
             found.pop(column, None)
             if assignment is not None:
                 found[column] = assignment
+    soft = spec.delete.soft
+    if soft is not None and (name := find(soft.column, found)) is not None:
+        names.complain(
+            "/update_columns", f"column {name} is set by the soft delete as well", f"write `{{{name}: keep}}`"
+        )
     assignments = tuple(_unless_absent(item, columns) for item in found.values())
     return Updates(assignments=assignments, problems=tuple(names.problems))
 

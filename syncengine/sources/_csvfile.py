@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from syncengine.errors import BadRow, Location, SourceError
+from syncengine.protocols import Watch
 from syncengine.sources import _framing
 from syncengine.sources._dialect import Layout
 from syncengine.sources._files import SAMPLE, Input
 from syncengine.sources._normalise import Normaliser
 from syncengine.sources._text import check_plain_text, utf8
+from syncengine.sources._watch import watched
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -83,11 +85,14 @@ class CsvFile:
         header = self._names(body.header) if self._layout.header else ()
         return Survey(header=header, width=width, rows=rows, exact=complete)
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self, watch: Watch | None = None) -> Iterator[bytes]:
         """Yield the records as UTF-8 with LF line ends, ready for COPY."""
         with self.input.open() as reader:
             body = _Body(reader.blocks(), self._layout, self.label)
-            for block in body.blocks:
+            blocks = body.blocks
+            if watch is not None:
+                blocks = watched(blocks, self._layout.form, self.label, body.line, watch)
+            for block in blocks:
                 self.bytes_read, self.records = reader.bytes_read, body.records
                 yield block
             self.bytes_read, self.records = reader.bytes_read, body.records

@@ -16,8 +16,6 @@ _LATER_KEYS = [
     "keep_before_images",
     "notify",
     "matrix",
-    "execution/chunk_rows",
-    "execution/workers",
 ]
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
     "bad_rows": lambda value: value != "fail",

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from syncengine.errors import SpecError
 from syncengine.model.spec import AllColumns, Assign, Expression, Keep, KeySpec, Rule, RuleName, UpdateItem
 from syncengine.spec.draft import Draft
+from syncengine.spec.expressions import without_collation
 from syncengine.spec.names import identifier, unquoted
 from syncengine.spec.positions import child
 from syncengine.spec.problems import shown
@@ -43,8 +44,9 @@ def _key(draft: Draft, pointer: str, text: str) -> KeySpec:
     if name is not None or not _SURELY_SQL.search(text):
         draft.name(pointer, name or text)
     expression: Expression | None = None
+    collation: tuple[str, ...] = ()
     try:
-        expression = draft.parsed(pointer, text, frozenset())
+        expression, collation = without_collation(draft.parsed(pointer, text, frozenset()))
     except SpecError as error:
         if name is None and _SURELY_SQL.search(text):
             as_name = '"' + text.replace('"', '""') + '"'
@@ -52,7 +54,9 @@ def _key(draft: Draft, pointer: str, text: str) -> KeySpec:
             draft.problems.append(error)
     if name is None and (expression is None or _HYPHENATED.fullmatch(text)):
         name = text
-    return KeySpec(text=text, name=name, expression=expression)
+    if collation and expression is not None and expression.parts == expression.columns:
+        name = expression.columns[0].name
+    return KeySpec(text=text, name=name, expression=expression, collation=collation)
 
 
 def read_update_columns(draft: Draft) -> tuple[UpdateItem, ...]:

@@ -82,9 +82,7 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
     Raises SpecError where the syntax leaves no room for a schema, as IN and LIKE do.
     """
     location = value.location or Location("")
-    names = {f"c{number}": ref for number, ref in enumerate(value.columns)}
-    numbers = iter(names)
-    tree = raw(_PREFIX + "".join(part if isinstance(part, str) else next(numbers) for part in value.parts))
+    tree, names = _read_again(value)
     found = False
     for node in nodes(tree, "A_Expr"):
         operator = _BEHIND.get(node.kind, node.name[-1].string.sval)
@@ -102,8 +100,33 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
         found = True
     if not found:
         return value
-    columns = [(n, names[n.fields[0].string.sval]) for n in nodes(tree, "ColumnRef")]
-    return replace(value, parts=_cut(tree, columns, location))
+    return replace(value, parts=_cut(tree, _columns(tree, names), location))
+
+
+def without_collation(value: Expression) -> tuple[Expression, tuple[str, ...]]:
+    """Take apart `expression COLLATE name`: the expression, and the name's parts; () if that is not what it is."""
+    tree, names = _read_again(value)
+    node = tree.stmts[0].stmt.select_stmt.where_clause
+    if not node.HasField("collate_clause"):
+        return value, ()
+    collation = tuple(part.string.sval for part in node.collate_clause.collname)
+    inner = type(node)()
+    inner.CopyFrom(node.collate_clause.arg)
+    node.CopyFrom(inner)
+    parts = _cut(tree, _columns(tree, names), value.location or Location(""))
+    return replace(value, parts=parts), collation
+
+
+def _read_again(value: Expression) -> tuple[Tree, dict[str, ColumnRef]]:
+    """Return the tree of an expression with a name for each of its columns, and what they stand for."""
+    names = {f"c{number}": ref for number, ref in enumerate(value.columns)}
+    numbers = iter(names)
+    text = "".join(part if isinstance(part, str) else next(numbers) for part in value.parts)
+    return raw(_PREFIX + text), names
+
+
+def _columns(tree: Tree, names: dict[str, ColumnRef]) -> list[tuple[Tree, ColumnRef]]:
+    return [(node, names[node.fields[0].string.sval]) for node in nodes(tree, "ColumnRef")]
 
 
 def _column_name(operand: Tree) -> str:

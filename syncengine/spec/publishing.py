@@ -27,6 +27,7 @@ _OWN_SETTINGS = {
     "search_path": "name tables with their schema; hooks and checks run under the role's own search_path",
     "lock_timeout": "write `execution: {lock_timeout: …}`",
     "statement_timeout": "write `execution: {statement_timeout: …}`",
+    "extra_float_digits": "rows are compared by their texts, which must hold every digit",
     "row_security": "row-level security must not hide rows from a run",
     "role": "connect as that role",
     "session_authorization": "connect as that role",
@@ -162,7 +163,9 @@ def read_session(draft: Draft) -> tuple[tuple[str, str], ...]:
         if (why := _OWN_SETTINGS.get(name.lower())) is not None:
             draft.complain(pointer, f"`{name}` is set by the engine", why, at_key=True)
         if name.lower() in (known.lower() for known, _ in settings):
-            draft.complain(pointer, f"the setting `{name}` is there twice", "leave one of them out", at_key=True)
+            draft.complain(
+                pointer, f"the setting `{name}` is there twice", "leave one of them out", at_key=True
+            )
         text = draft.sql(pointer, value)
         if text is not None:
             settings.append((name, text))

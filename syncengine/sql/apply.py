@@ -5,8 +5,8 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.task import Task
-from syncengine.sql.changes import of_class, same_place, same_row, set_column, typed
-from syncengine.sql.clauses import conflict_target, key_list, type_of
+from syncengine.sql.changes import of_class, same_place, same_row_when_written, set_column, typed
+from syncengine.sql.clauses import conflict_target, key_list, stored, type_of
 from syncengine.sql.names import commas, ident, quoted
 from syncengine.sql.returned import returning
 
@@ -45,7 +45,7 @@ def update_changes(task: Task) -> Composed:
     changes = of_class(task, "update")
     if task.keys and not task.locks:
         changes = SQL("{} ORDER BY {}").format(changes, key_list(task.keys, "excluded"))
-    statement = text.format(ident(*task.target), commas(assignments), changes, same_row(task))
+    statement = text.format(stored(task), commas(assignments), changes, same_row_when_written(task))
     return returning(task, "update", statement)
 
 
@@ -74,11 +74,11 @@ def delete_changes(task: Task) -> Composed:
     gone = of_class(task, "delete")
     if task.soft is None:
         text = SQL("DELETE FROM {} AS target USING ({}) AS excluded WHERE {}")
-        return returning(task, "delete", text.format(ident(*task.target), gone, same_place(task)))
+        return returning(task, "delete", text.format(stored(task), gone, same_place(task)))
     text = SQL("UPDATE {} AS target SET {} = {} FROM ({}) AS excluded WHERE {}")
     value = typed(task.soft.value, task.soft.base_type)
     column = ident(task.soft.column)
-    return returning(task, "delete", text.format(ident(*task.target), column, value, gone, same_place(task)))
+    return returning(task, "delete", text.format(stored(task), column, value, gone, same_place(task)))
 
 
 def insert_all(task: Task) -> Composed:

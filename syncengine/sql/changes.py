@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from psycopg.sql import SQL, Composable, Composed
@@ -19,6 +20,7 @@ from syncengine.sql.clauses import (
     key_list,
     same_key,
     sample,
+    stored,
 )
 from syncengine.sql.names import beside, commas, ident
 
@@ -34,7 +36,7 @@ def joins_by_key(task: Task) -> bool:
     transaction ends, so that no expression of the user's is evaluated under the role's own search_path.
     """
     plain = all(part.column is not None for part in task.keys)
-    return plain and task.spec.conflict_where is None and not task.locks
+    return plain and task.predicate is None and not task.locks
 
 
 def op_column(task: Task) -> str:
@@ -69,10 +71,10 @@ def match(task: Task) -> Composed:
     """Return the join of the incoming row with the stored one that it conflicts with."""
     condition = same_key(task.keys, "target", "excluded")
     incoming = incoming_predicate(task)
-    if task.spec.conflict_where is None or incoming is None:
+    if task.predicate is None or incoming is None:
         return condition
-    stored = expression(task.spec.conflict_where, "target")
-    return SQL("{} AND {} AND {}").format(condition, stored, incoming)
+    held = expression(task.predicate, "target")
+    return SQL("{} AND {} AND {}").format(condition, held, incoming)
 
 
 def _missing(task: Task) -> Composed:
@@ -88,6 +90,14 @@ def same_row(task: Task) -> Composed:
     if joins_by_key(task):
         return same_key(task.keys, "target", "excluded")
     return same_place(task)
+
+
+def same_row_when_written(task: Task) -> Composed:
+    """Return the join of a change with its stored row, which triggers on deletes may have moved since."""
+    plain = all(part.column is not None for part in task.keys)
+    if task.keys and plain and task.table.triggers and task.spec.conflict_where is None:
+        return same_key(task.keys, "target", "excluded")
+    return same_row(task)
 
 
 def same_place(task: Task) -> Composed:
@@ -109,7 +119,7 @@ def classify(task: Task, *, new: New) -> Composed:
     if not joins_by_key(task):
         columns += place_of_target(task)
     text = SQL("SELECT {} FROM {} AS excluded LEFT JOIN {} AS target ON {}")
-    joined = text.format(commas(columns), ident(*task.relation), ident(*task.target), match(task))
+    joined = text.format(commas(columns), ident(*task.relation), stored(task), match(task))
     return keep_changes(task, joined)
 
 
@@ -180,7 +190,7 @@ def mark_gone(task: Task, only: Composed | None = None) -> Composed:
         tests.append(only)
     columns = commas(ident(name) for name in (op_column(task), *place_columns(task)))
     text = SQL("INSERT INTO {} ({}) SELECT 'delete', target.ctid, target.tableoid FROM {} AS target WHERE {}")
-    return text.format(ident(*CHANGES), columns, ident(*task.target), SQL(" AND ").join(tests))
+    return text.format(ident(*CHANGES), columns, stored(task), SQL(" AND ").join(tests))
 
 
 def returns_all(task: Task) -> bool:
@@ -204,7 +214,7 @@ def count_classes(task: Task) -> Composed:
 def count_target(task: Task) -> Composed:
     """Return the query for the number of rows that a share is taken of: the stored ones, of soft deletes the live."""
     where = SQL(" WHERE {}").format(live(task.soft)) if task.soft is not None else SQL("")
-    return SQL("SELECT count(*) FROM {} AS target{}").format(ident(*task.target), where)
+    return SQL("SELECT count(*) FROM {} AS target{}").format(stored(task), where)
 
 
 def of_class(task: Task, op: str, where: Composable = SQL("")) -> Composed:  # noqa: B008 - immutable
@@ -227,7 +237,7 @@ def lock_rows(task: Task) -> Composed:
         " FOR UPDATE OF target) SELECT count(*) FROM locked"
     )
     order = key_list(task.keys, "target")
-    return text.format(ident(*task.target), ident(*task.relation), match(task), order)
+    return text.format(stored(task), ident(*task.relation), match(task), order)
 
 
 def check_ambiguous_keys(task: Task, only: Composed | None = None) -> Composed:
@@ -238,7 +248,7 @@ def check_ambiguous_keys(task: Task, only: Composed | None = None) -> Composed:
     )
     keys = key_list(task.keys, "excluded")
     condition = match(task) if only is None else SQL("{} AND {}").format(match(task), only)
-    relation, target = ident(*task.relation), ident(*task.target)
+    relation, target = ident(*task.relation), stored(task)
     return text.format(sample(task.keys, "excluded"), relation, target, condition, keys)
 
 
@@ -250,19 +260,36 @@ def check_cascade(task: Task, foreign_key: ForeignKeyFacts) -> Composed:
         [SQL("{} = {}").format(ident("child", child), ident("target", parent)) for child, parent in pairs]
     )
     if other == task.target:
-        # A row that is deleted itself is not lost by the cascade.
-        tid, table = place_columns(task)
-        gone = SQL(
-            " AND NOT EXISTS (SELECT FROM ({}) AS gone WHERE gone.{} = child.ctid AND gone.{} = child.tableoid)"
-        )
-        joined += gone.format(of_class(task, "delete"), ident(tid), ident(table))
+        joined += _not_saved(task, pairs)
     names = commas(SQL("{}, {}").format(Value(parent), ident("target", parent)) for _, parent in pairs)
     text = SQL(
         "SELECT DISTINCT CAST(jsonb_build_object({}) AS text), count(*) OVER () FROM ({}) AS excluded"
         " JOIN {} AS target ON {} JOIN {} AS child ON {} LIMIT 5"
     )
-    target, gone_rows = ident(*task.target), of_class(task, "delete")
+    target, gone_rows = stored(task), of_class(task, "delete")
     return text.format(names, gone_rows, target, same_place(task), ident(*other), joined)
+
+
+def _not_saved(task: Task, pairs: Sequence[tuple[str, str]]) -> Composed:
+    """Return the condition that a row which refers to a gone one is lost: neither deleted itself, nor moved before."""
+    moved = [
+        SQL("{} IS DISTINCT FROM {}").format(
+            ident("excluded", child if item.expression is None else set_column(task, number)),
+            ident("target", parent),
+        )
+        for number, item in enumerate(task.assignments)
+        for child, parent in pairs
+        if item.column == child
+    ]
+    tests = [SQL("excluded.{} = 'delete'").format(ident(op_column(task)))]
+    if moved:
+        updated = SQL("excluded.{} = 'update'").format(ident(op_column(task)))
+        tests.append(SQL("{} AND ({})").format(updated, SQL(" OR ").join(moved)))
+    tid, table = (ident("excluded", name) for name in place_columns(task))
+    text = SQL(
+        " AND NOT EXISTS (SELECT FROM {} AS excluded WHERE {} = child.ctid AND {} = child.tableoid AND ({}))"
+    )
+    return text.format(ident(*CHANGES), tid, table, SQL(" OR ").join(tests))
 
 
 def typed(value: Expression, base_type: str) -> Composed:

@@ -44,9 +44,11 @@ def key(part: Key, alias: str | None) -> Composed:
     '"target"."id"'
     """
     if part.column is not None:
-        return Composed([ident(alias, part.column) if alias else ident(part.column)])
-    assert part.expression is not None
-    return expression(part.expression, alias)
+        value = Composed([ident(alias, part.column) if alias else ident(part.column)])
+    else:
+        assert part.expression is not None
+        value = expression(part.expression, alias)
+    return SQL("{} COLLATE {}").format(value, ident(*part.collation)) if part.collation else value
 
 
 def key_list(keys: Sequence[Key], alias: str | None) -> Composed:
@@ -76,12 +78,15 @@ def null_key(keys: Sequence[Key], alias: str) -> Composed:
 
 
 def incoming_predicate(task: Task, alias: str | None = "excluded") -> Composed | None:
-    """Return `conflict_where` over the incoming row; a column that is not loaded counts as NULL, its default."""
-    if task.spec.conflict_where is None:
-        return None
+    """Return the condition that an incoming row can meet a conflict."""
+    return incoming(task, task.predicate, alias) if task.predicate is not None else None
+
+
+def incoming(task: Task, predicate: Expression, alias: str | None = "excluded") -> Composed:
+    """Return a predicate over the incoming row; a column that is not loaded counts as NULL, its default."""
     types = {column.name: column.type for column in task.table.columns}
     parts: list[Composable] = []
-    for part in task.spec.conflict_where.parts:
+    for part in predicate.parts:
         if isinstance(part, ColumnRef) and part.name not in task.columns:
             parts.append(cast(SQL("NULL"), types[part.name]))
         else:
@@ -154,6 +159,11 @@ def conflict_target(task: Task) -> Composed:
     if task.spec.conflict_constraint and task.arbiter and task.arbiter.constraint:
         return SQL("ON CONSTRAINT {}").format(ident(task.arbiter.constraint))
     target = SQL("({})").format(key_list(task.keys, None))
-    if task.spec.conflict_where is None:
+    if task.predicate is None:
         return target
-    return SQL("{} WHERE {}").format(target, expression(task.spec.conflict_where))
+    return SQL("{} WHERE {}").format(target, expression(task.predicate))
+
+
+def stored(task: Task) -> Composed:
+    """Return the target as its rows are found and changed: its indexes do not cover tables that inherit from it."""
+    return SQL("ONLY {}" if task.table.inherited else "{}").format(ident(*task.target))

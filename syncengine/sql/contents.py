@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Composable, Composed
 
 from syncengine.model.task import Task
 from syncengine.sql.changes import keep_changes, new_value, op_column, place_columns
-from syncengine.sql.clauses import cast
+from syncengine.sql.clauses import cast, stored
 from syncengine.sql.names import beside, commas, ident
 
 
@@ -45,7 +45,7 @@ def compare(task: Task) -> Composed:
         new=_image(new, image, copy),
         old=_image(old, image, copy),
         relation=ident(*task.relation),
-        target=ident(*task.target),
+        target=stored(task),
     )
     return keep_changes(task, joined)
 

@@ -20,7 +20,7 @@ PATTERNS: dict[str, str] = {
     "boolean": r"^(true|false|TRUE|FALSE|True|False)$",
     "bigint": r"^-?(0|[1-9][0-9]{0,17})$",
     "numeric": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$",
-    "decimal": r"^(-?[0-9]+(\.[0-9]+)?(E[+-]?[0-9]{1,3})?|NaN|-?Infinity)$",
+    "decimal": r"^(-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?|nan|NaN|-?(inf|Infinity))$",
     "double precision": r"^-?([0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?|inf|nan|Infinity|NaN)$",
     "uuid": r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
     "date": f"^{_DATE}$",

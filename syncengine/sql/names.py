@@ -85,3 +85,16 @@ def fit(name: str, taken: Collection[str]) -> str:
         suffix = f"_{number}"
         candidate = short.encode()[: MAX_BYTES - len(suffix)].decode(errors="ignore") + suffix
     return candidate
+
+
+# Behind the name of a staging column that holds a value before its type's modifiers round it.
+AS_READ = " (as read)"
+
+
+def as_read(name: str, taken: Collection[str]) -> str:
+    """Return a name for the staging column beside `name`; errors about it are told of `name` (execute/blame.py).
+
+    >>> as_read("amount", [])
+    'amount (as read)'
+    """
+    return fit(f"{name}{AS_READ}", taken)

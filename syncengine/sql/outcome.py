@@ -38,7 +38,10 @@ def _of_insert(task: Task) -> list[Composed]:
 def _of_changes(task: Task) -> list[Composed]:
     kept = SQL("SELECT {} FROM {} AS target WHERE NOT EXISTS (SELECT FROM {} AS excluded WHERE {} AND {})")
     op = ident("excluded", changes.op_column(task))
-    touched = SQL("{} IN ('update', 'delete')").format(op)
+    touched: Composable = SQL("{} IN ('update', 'delete')").format(op)
+    if task.versions is not None:
+        # The version of a key that returns may take the place of one that ended when it began.
+        touched = SQL("({} OR excluded.{})").format(touched, versions.same(task))
     untouched = kept.format(
         _stored(task, {}), ident(*task.target), ident(*changes.CHANGES), touched, changes.same_row(task)
     )

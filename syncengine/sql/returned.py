@@ -9,6 +9,7 @@ from psycopg.sql import Literal as Value
 
 from syncengine.model.task import Task
 from syncengine.sql.changes import CHANGES, op_column, returns_all, same_row
+from syncengine.sql.clauses import stored
 from syncengine.sql.names import beside, ident, quoted
 
 RETURNED = ("pg_temp", "returned")
@@ -52,6 +53,6 @@ def returned_rows(task: Task) -> Composed:
         )
         op = ident(op_column(task))
         target = quoted(columns, "target")
-        query = text.format(query, target, op, ident(*CHANGES), ident(*task.target), same_row(task), op)
+        query = text.format(query, target, op, ident(*CHANGES), stored(task), same_row(task), op)
     keys = [part.column for part in task.keys if part.column in columns and part.column]
     return SQL("{} ORDER BY {}").format(query, quoted(keys)) if keys else query

@@ -10,7 +10,7 @@ from syncengine.model.masking import hides
 from syncengine.model.plan import Sample
 from syncengine.model.task import Assignment, Loaded, QualifiedName, Task
 from syncengine.sql.changes import CHANGES, of_class, op_column, same_place, same_row, set_column, typed
-from syncengine.sql.clauses import key
+from syncengine.sql.clauses import key, stored
 from syncengine.sql.names import commas, ident
 
 MOST_ROWS = 5
@@ -73,9 +73,7 @@ def _deleted(task: Task) -> Sample:
 
 
 def _joined(task: Task, op: str, condition: Composed) -> Composed:
-    return SQL("({}) AS excluded JOIN {} AS target ON {}").format(
-        of_class(task, op), ident(*task.target), condition
-    )
+    return SQL("({}) AS excluded JOIN {} AS target ON {}").format(of_class(task, op), stored(task), condition)
 
 
 def _sample(

@@ -7,8 +7,8 @@ from psycopg.sql import Composed
 from syncengine.model.facts import Handover
 from syncengine.model.plan import Check, Claim, CopyIn, Counter, Part, RunSql, Step, Unit
 from syncengine.model.task import Joined, QualifiedName, Task
+from syncengine.sql import convert, keys, staging
 from syncengine.sql import ledger as ledger_sql
-from syncengine.sql import staging
 
 
 def text(statement: Composed) -> str:
@@ -59,13 +59,13 @@ def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[St
     parts = tuple(
         Part(
             column=column.name,
-            sql=text(staging.convert_one(task, column, stage, load)),
+            sql=text(convert.convert_one(task, column, stage, load)),
             location=task.spec.mark(f"/columns/{column.name}"),
         )
         for column in task.loaded
         if column.value is not None
     )
-    sql = text(staging.convert(task, stage, load))
+    sql = text(convert.convert(task, stage, load))
     checks = (check for joined in task.lookups for check in _resolved(task, joined, stage))
     return (*checks, RunSql(title="compute the columns", sql=sql, parts=parts))
 
@@ -76,7 +76,7 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
     location = task.spec.mark(f"/lookups/{joined.column}")
     ambiguous = Check(
         title=f"{joined.column}: no natural key comes twice in {table}",
-        sql=text(staging.check_ambiguous_lookup(joined, stage)),
+        sql=text(convert.check_ambiguous_lookup(joined, stage)),
         failure="unresolved-lookup",
         message=f"natural keys that several rows of {table} have",
         hint=f"match more columns, or make them unique in {table}",
@@ -86,7 +86,7 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
         return (ambiguous,)
     unresolved = Check(
         title=f"{joined.column}: each natural key is found in {table}",
-        sql=text(staging.check_unresolved(joined, stage)),
+        sql=text(convert.check_unresolved(joined, stage)),
         failure="unresolved-lookup",
         message=f"natural keys that no row of {table} has",
         hint=f"add them to {table} first, or let the column be NULL: `missing: null`",
@@ -94,6 +94,23 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
         fields=joined.fields if task.source.reopenable else (),
     )
     return (ambiguous, unresolved)
+
+
+def not_rounded(task: Task, stage: QualifiedName) -> tuple[Check, ...]:
+    """Return the check that the source's values fit their columns' scale or precision as they are."""
+    if not task.roundings:
+        return ()
+    columns = ", ".join(f"{item.column} {item.type}" for item in task.roundings)
+    return (
+        Check(
+            title=f"no value is rounded ({columns})",
+            sql=text(convert.check_rounding(task.roundings, stage)),
+            failure="rounded-values",
+            message="rows with values that would be rounded",
+            hint="mend the source or the column's type, or round on purpose by an expression",
+            fields=tuple(item.field for item in task.roundings) if task.source.reopenable else (),
+        ),
+    )
 
 
 def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter | None = None) -> CopyIn:
@@ -127,8 +144,8 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
     title = (
         f"index the keys: it proves that each comes once, or the next {len(look)} steps look for duplicates"
     )
-    index = RunSql(title=title, sql=text(staging.index_keys(task)), spares=len(look))
-    null_keys = staging.check_null_keys(task)
+    index = RunSql(title=title, sql=text(keys.index_keys(task)), spares=len(look))
+    null_keys = keys.check_null_keys(task)
     if null_keys is None:
         return (index, *look)
     check = Check(
@@ -144,14 +161,14 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
 
 
 def _looking_for_duplicates(task: Task, fields: tuple[str, ...]) -> tuple[Step, ...]:
-    keys = ", ".join(part.text for part in task.keys)
-    find = text(staging.find_repeated_keys(task))
-    steps: list[Step] = [RunSql(title=f"find keys that come twice ({keys})", sql=find)]
+    named = ", ".join(part.text for part in task.keys)
+    find = text(keys.find_repeated_keys(task))
+    steps: list[Step] = [RunSql(title=f"find keys that come twice ({named})", sql=find)]
     if task.spec.duplicates.keep == "error":
         steps.append(
             Check(
                 title="no key with two different rows",
-                sql=text(staging.check_duplicate_keys(task)),
+                sql=text(keys.check_duplicate_keys(task)),
                 failure="duplicate-keys",
                 message="keys that come more than once in the source, with different rows",
                 hint="mend the source, or say which row wins: `duplicates: last`",
@@ -159,7 +176,7 @@ def _looking_for_duplicates(task: Task, fields: tuple[str, ...]) -> tuple[Step, 
                 fields=fields,
             )
         )
-    delete = text(staging.delete_duplicates(task))
+    delete = text(keys.delete_duplicates(task))
     return (*steps, RunSql(title="take duplicates out", sql=delete, counts="duplicates"))
 
 
@@ -177,10 +194,11 @@ def _key_fields(task: Task) -> tuple[str, ...]:
         return ()
     fields = {staged.column.column: staged.column.field for staged in task.stage}
     values = {column.name: column.value for column in task.loaded}
+    as_read = {column.name: column.as_read or column.name for column in task.loaded}
     found = []
     for part in task.keys:
         value = values.get(part.column) if part.column is not None else None
         ref = value.columns[0] if value is not None and value.parts == value.columns else None
-        name = ref.name if ref is not None else part.column if value is None else None
+        name = ref.name if ref is not None else as_read.get(part.column or "") if value is None else None
         found.append(fields.get(name or ""))
     return tuple(field for field in found if field) if all(found) else ()

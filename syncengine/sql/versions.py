@@ -10,12 +10,16 @@ from syncengine.sql.changes import (
     match,
     of_class,
     op_column,
+    place_columns,
     place_of_target,
     same_place,
 )
-from syncengine.sql.clauses import Comparison, cast, differs, expression, key_list, same_key, sample
+from syncengine.sql.clauses import Comparison, cast, differs, expression, key_list, same_key, sample, stored
 from syncengine.sql.names import beside, commas, ident, quoted
 from syncengine.sql.returned import returning
+
+# These tell one run from the next.
+_EXACT = ("timestamp with time zone", "timestamp without time zone")
 
 
 def _versions(task: Task) -> Versions:
@@ -52,21 +56,59 @@ def classify(task: Task) -> Composed:
     op, begins = ident(op_column(task)), ident(_from(task))
     columns: list[Composable] = [SQL("{} AS {}").format(_operation(task), op)]
     columns += [ident("excluded", name) for name in task.columns]
-    columns += [ident("excluded", _from(task)), *place_of_target(task)]
-    columns.append(SQL("{} IS NOT DISTINCT FROM {} AS {}").format(_began(task), _incoming(task), same(task)))
+    columns += [*_places(task), *_beginnings(task)]
     text = SQL(
         "SELECT {} FROM (SELECT excluded.*, {} AS {} FROM {} AS excluded) AS excluded{}"
         " LEFT JOIN {} AS target ON {} AND {}"
     )
-    relation, target = ident(*task.relation), ident(*task.target)
+    relation, target = ident(*task.relation), stored(task)
     joined = text.format(
         commas(columns), _begins(task), begins, relation, _past(task), target, match(task), current(task)
     )
     return keep_changes(task, joined)
 
 
+def looks_back(task: Task) -> bool:
+    """Tell whether a new version may begin before its key's last one ended; the run's own time is later than any."""
+    versions = _versions(task)
+    return versions.since is not None or versions.from_type not in _EXACT
+
+
+def _places(task: Task) -> list[Composable]:
+    """Return the place of the current version, or of the last one of a key that returns."""
+    if not looks_back(task):
+        return place_of_target(task)
+    names = zip(place_columns(task), ("ctid", "tableoid"), _past_place(task), strict=True)
+    text = SQL("coalesce({}, {}) AS {}")
+    return [
+        text.format(ident("target", column), ident("past", past), ident(name)) for name, column, past in names
+    ]
+
+
+def _past_place(task: Task) -> tuple[str, str]:
+    names = [column.name for column in task.table.columns]
+    return beside(names, "_tid"), beside(names, "_table")
+
+
+def _beginnings(task: Task) -> list[Composable]:
+    """Return when an incoming version begins, and whether the stored one that it follows does so as well.
+
+    The version of a key that returns begins when the last one ended, if it would begin before.
+    """
+    begins, stored = _incoming(task), _began(task)
+    if looks_back(task):
+        text = SQL("CASE WHEN target.ctid IS NULL THEN GREATEST({}, {}) ELSE {} END")
+        versions = _versions(task)
+        ended = cast(ident("past", versions.valid_to), versions.from_type)
+        begins = text.format(begins, ended, begins)
+        text = SQL("CASE WHEN target.ctid IS NULL THEN {} ELSE {} END")
+        stored = text.format(ident("past", versions.valid_from), stored)
+    both = SQL("{} IS NOT DISTINCT FROM {} AS {}").format(stored, begins, same(task))
+    return [SQL("{} AS {}").format(begins, ident(_from(task))), both]
+
+
 def same(task: Task) -> Composable:
-    """Return the column that tells a version beginning when the current one does: it is corrected in place."""
+    """Return the column that tells a version beginning when the stored one does: it takes that one's place."""
     return ident(beside(task.columns, "_same"))
 
 
@@ -79,34 +121,34 @@ def _incoming(task: Task) -> Composable:
 
 
 def _past(task: Task) -> Composed:
-    """Return the join that finds a key's last closed version; the run's own time is later than any."""
-    if _versions(task).since is None:
+    """Return the join that finds a key's last closed version."""
+    if not looks_back(task):
         return Composed([])
     text = SQL(
-        " LEFT JOIN (SELECT DISTINCT ON ({keys}) target.* FROM {target} AS target WHERE NOT ({current})"
-        " ORDER BY {keys}, {ended} DESC) AS past ON {same}"
+        " LEFT JOIN (SELECT DISTINCT ON ({keys}) target.*, target.ctid AS {tid}, target.tableoid AS {table}"
+        " FROM {target} AS target WHERE NOT ({current}) ORDER BY {keys}, {ended} DESC, {began} DESC) AS past ON {same}"
     )
+    tid, table = _past_place(task)
     return text.format(
         keys=key_list(task.keys, "target"),
-        target=ident(*task.target),
+        target=stored(task),
         current=current(task),
         ended=ident("target", _versions(task).valid_to),
+        began=_began(task),
+        tid=ident(tid),
+        table=ident(table),
         same=same_key(task.keys, "past", "excluded"),
     )
 
 
 def _operation(task: Task) -> Composed:
-    """Return the CASE of an incoming version; one that begins before what is stored has come too late."""
+    """Return the CASE of an incoming version; one that begins before the current one has come too late."""
     versions = _versions(task)
     pairs: list[Comparison] = [
         (ident("target", column.name), ident("excluded", column.name), column.identity_equal)
         for column in versions.tracked
     ]
-    cases: list[Composed] = []
-    if versions.since is not None:
-        late = SQL("WHEN target.ctid IS NULL AND {} < {} THEN 'skipped'")
-        cases.append(late.format(_incoming(task), ident("past", versions.valid_to)))
-    cases.append(Composed([SQL("WHEN target.ctid IS NULL THEN 'insert'")]))
+    cases = [Composed([SQL("WHEN target.ctid IS NULL THEN 'insert'")])]
     cases.append(SQL("WHEN NOT {} THEN 'unchanged'").format(differs(pairs)))
     cases.append(SQL("WHEN {} < {} THEN 'skipped'").format(_incoming(task), _began(task)))
     if task.spec.where is not None:
@@ -132,7 +174,7 @@ def end_of_changed(task: Task) -> Composed:
 def close_changed(task: Task) -> Composed:
     """Return the statement that ends the current versions where the incoming ones begin."""
     changed = of_class(task, "update", SQL(" AND NOT {}").format(same(task)))
-    return _close(task, end_of_changed(task), changed)
+    return _close(task, end_of_changed(task), changed, moved=bool(task.table.triggers))
 
 
 def closed(task: Task, ended: Composable) -> dict[str, Composable]:
@@ -154,10 +196,24 @@ def new_values(task: Task) -> dict[str, Composable]:
     return values
 
 
-def _close(task: Task, ended: Composable, rows: Composed) -> Composed:
+def _close(task: Task, ended: Composable, rows: Composed, *, moved: bool = False) -> Composed:
+    """Return the statement that ends versions; `moved`: by their keys, for triggers may have moved the rows since."""
     sets = [SQL("{} = {}").format(ident(name), value) for name, value in closed(task, ended).items()]
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    return text.format(ident(*task.target), commas(sets), rows, same_place(task))
+    found = SQL("{} AND {}").format(match(task), current(task)) if moved else same_place(task)
+    return text.format(stored(task), commas(sets), rows, found)
+
+
+def reopen(task: Task) -> Composed:
+    """Return the statement that takes versions which ended when they began for those of keys that return then."""
+    keys = {part.column for part in task.keys}
+    values = {name: value for name, value in new_values(task).items() if name not in keys}
+    values[_versions(task).valid_to] = SQL("NULL")
+    sets = [SQL("{} = {}").format(ident(name), value) for name, value in values.items()]
+    rows = of_class(task, "insert", SQL(" AND {}").format(same(task)))
+    text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
+    statement = text.format(stored(task), commas(sets), rows, same_place(task))
+    return returning(task, "insert", statement)
 
 
 def correct(task: Task) -> Composed:
@@ -170,14 +226,19 @@ def correct(task: Task) -> Composed:
     ]
     corrected = of_class(task, "update", SQL(" AND {}").format(same(task)))
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
-    statement = text.format(ident(*task.target), commas(sets), corrected, same_place(task))
+    statement = text.format(stored(task), commas(sets), corrected, same_place(task))
     return returning(task, "update", statement)
 
 
 def insert_versions(task: Task, op: str) -> Composed:
     """Return the statement that inserts the current versions of new keys (insert) or changed ones (update)."""
     values = new_values(task)
-    rows = of_class(task, op, SQL(" AND NOT {}").format(same(task)) if op == "update" else SQL(""))
+    where = SQL(" AND NOT {}").format(same(task))
+    if op == "update" and task.table.triggers:
+        # A trigger may have kept the version before from ending.
+        text = SQL("{} AND NOT EXISTS (SELECT FROM {} AS target WHERE {} AND {})")
+        where = text.format(where, stored(task), match(task), current(task))
+    rows = of_class(task, op, where)
     text = SQL("INSERT INTO {} AS target ({}) SELECT {} FROM ({}) AS excluded")
     return returning(
         task, op, text.format(ident(*task.target), quoted(values), commas(values.values()), rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from syncengine.model.plan import Fit, Misfit, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
@@ -20,6 +22,7 @@ class Copy:
         return Fit(strategy=self.name, cost=2 * rows, reasons=("no row can conflict: mode is insert",))
 
     def units(self, task: Task, mode: Mode) -> tuple[Unit, ...]:
+        task = _straight(task)
         title = f"COPY {len(task.stage)} columns into {task.table}"
         copy = steps.copy_in(task, task.target, title, counts="inserted")
         unit = Unit(
@@ -29,6 +32,16 @@ class Copy:
             repeatable=task.source.reopenable,
         )
         return (unit,)
+
+
+def _straight(task: Task) -> Task:
+    """Return the task with its fields going to the columns themselves, and not to those that staging adds."""
+    names = {column.as_read: column.name for column in task.loaded}
+    stage = (
+        replace(item, column=replace(item.column, column=names.get(item.column.column, item.column.column)))
+        for item in task.stage
+    )
+    return replace(task, stage=tuple(stage))
 
 
 def _obstacle(task: Task) -> str:
@@ -43,6 +56,9 @@ def _obstacle(task: Task) -> str:
         return "COPY returns no rows"
     if task.converts:
         return "columns are computed by expressions or read as another type"
+    if intervals := [item for item in task.roundings if item.casts[-1].startswith("interval")]:
+        return f"whether {intervals[0].type} rounds a value of {intervals[0].column} is seen in staging"
+    task = _straight(task)
     if {staged.column.column for staged in task.stage} != set(task.columns):
         return "some fields are ignored"
     if task.table.relation not in ("table", "partitioned"):

@@ -48,6 +48,7 @@ class Rows:
         fill: list[Step] = [send, *steps.claimed(task, STAGE)]
         if task.converts:
             fill += steps.converted(task, STAGE, LOAD)
+        fill += steps.not_rounded(task, STAGE)
         unit = Unit(
             name="publish",
             steps=(*publish.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),

@@ -9,6 +9,8 @@ from psycopg.sql import SQL, Identifier
 
 from tests.servers import Database, Server
 
+pytest.register_assert_rewrite("tests.modecases")
+
 _SCHEMAS = (
     "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
 )

@@ -10,7 +10,10 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from syncengine.arbiter import create_index_hint, find_arbiter, pick_inferred, quote_if_needed
 from syncengine.catalog import server_arbiter, table_facts
+from tests.features import needs
 from tests.servers import Database, Server
+
+pytestmark = pytest.mark.every_server
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,14 @@ CASES = [
     pytest.param(TABLE, [f"{UNIQUE} (a DESC NULLS FIRST)"], ["a"], None, id="descending"),
     pytest.param(TABLE, [f"{UNIQUE} (c text_pattern_ops)"], ["c"], None, id="other-operator-class"),
     pytest.param(TABLE, [f'{UNIQUE} (c COLLATE "C")'], ["c"], None, id="other-collation"),
-    pytest.param(TABLE, [f"{UNIQUE} (a) NULLS NOT DISTINCT"], ["a"], None, id="nulls-not-distinct"),
+    pytest.param(
+        TABLE,
+        [f"{UNIQUE} (a) NULLS NOT DISTINCT"],
+        ["a"],
+        None,
+        id="nulls-not-distinct",
+        marks=needs("NULLS NOT DISTINCT"),
+    ),
     pytest.param(TABLE, ["ALTER TABLE t ADD UNIQUE (a) DEFERRABLE"], ["a"], None, id="deferrable"),
     pytest.param(
         TABLE, ["ALTER TABLE t ADD UNIQUE (a) DEFERRABLE", f"{UNIQUE} (a)"], ["a"], None, id="deferrable-twin"
@@ -133,6 +143,7 @@ def test_an_index_that_failed_to_build_does_not_arbitrate(db: Database) -> None:
     assert server_arbiter(db.conn, probe(["a"], None)) == ()
 
 
+@needs("WITHOUT OVERLAPS")
 def test_a_temporal_key_does_not_arbitrate(newdb: Database) -> None:
     newdb.execute("CREATE EXTENSION btree_gist")
     newdb.execute("CREATE TABLE t (a int, r int4range, PRIMARY KEY (a, r WITHOUT OVERLAPS))")

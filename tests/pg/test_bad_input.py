@@ -250,6 +250,7 @@ def test_odd_file_is_read(
     assert db.execute("SELECT id, name FROM t WHERE id > 2 ORDER BY id") == rows
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize("method", ["copy", "staged", "rows"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r", ""], ids=["lf", "crlf", "cr", "end-of-file"])
 @pytest.mark.parametrize("before", [["a"], ["a", '"x\ny"']], ids=["plain", "after-quotes"])
@@ -266,6 +267,14 @@ def test_lone_backslash_dot_line_is_data(
 
     notes = [line.strip('"') for line in before + after]
     assert sorted(db.execute("SELECT note FROM t")) == sorted((note,) for note in notes)
+
+
+@pytest.mark.every_server
+@pytest.mark.parametrize("method", ["copy", "staged", "rows"])
+def test_lone_backslash_dot_line_of_a_wider_table_is_refused(method: str, target: Database, tmp_path: Path):
+    case = FILES["lone-backslash-dot"]
+
+    check(refused(target, tmp_path, case, mode="insert", execution={"method": method}), case)
 
 
 @pytest.mark.parametrize(

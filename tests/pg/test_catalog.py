@@ -12,7 +12,10 @@ from psycopg.sql import SQL
 from syncengine.catalog import check_expressions, function_volatility, server_facts, table_facts
 from syncengine.errors import Location, MissingPrivilege, SpecError
 from syncengine.model.facts import ColumnFacts, IndexFacts, TableFacts, TriggerFacts
+from tests.features import needs
 from tests.servers import Database, Server
+
+pytestmark = pytest.mark.every_server
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +212,7 @@ def test_what_fills_a_column(db: Database, definition: str, attributes: dict[str
     assert {name: getattr(found, name) for name in expected} == expected
 
 
+@needs("VIRTUAL")
 def test_a_virtual_column_is_generated(newdb: Database) -> None:
     found = facts(newdb, "CREATE TABLE t (a int, b int GENERATED ALWAYS AS (a + 1) VIRTUAL)")
 
@@ -261,6 +265,7 @@ def test_a_domains_default_fills_a_column(db: Database) -> None:
                 nulls_not_distinct=True,
             ),
             id="nulls-not-distinct",
+            marks=needs("NULLS NOT DISTINCT"),
         ),
         pytest.param(
             "CREATE UNIQUE INDEX x ON t (lower(c), a) INCLUDE (b) WHERE b > 5",

@@ -11,6 +11,8 @@ from syncengine.errors import SpecError, SpecErrors, TargetError
 from syncengine.model.facts import ColumnFacts
 from tests.servers import Database, Server
 
+pytestmark = pytest.mark.every_server
+
 EQ = ("pg_catalog", "=")
 SETUP = """
 CREATE SCHEMA shop;
@@ -20,6 +22,7 @@ CREATE EXTENSION hstore SCHEMA ext;
 CREATE TYPE shop.mood AS ENUM ('bad', 'good');
 CREATE TYPE shop.pair AS (a int, b text);
 CREATE TYPE shop.loose AS (a int, b json);
+CREATE TYPE shop.measure AS (a int, b numeric(4,1));
 CREATE DOMAIN shop.email AS varchar(40) CHECK (VALUE LIKE '%@%');
 CREATE DOMAIN shop.work_email AS shop.email NOT NULL;
 CREATE DOMAIN shop.price AS numeric(8,2);
@@ -99,7 +102,7 @@ TYPES = [
     ("int4multirange", "int4multirange", "int4multirange", False, EQ, "plain"),
     ("int[]", "integer[]", "integer[]", False, EQ, "array"),
     ("varchar(3)[]", "character varying(3)[]", "character varying[]", False, EQ, "array"),
-    ("json[]", "json[]", "json[]", False, None, "array"),
+    ("json[]", "json[]", "json[]", False, None, "json array"),
     ("shop.mood", "shop.mood", "shop.mood", True, EQ, "plain"),
     ("shop.mood[]", "shop.mood[]", "shop.mood[]", False, EQ, "array"),
     ("shop.pair", "shop.pair", "shop.pair", False, EQ, "plain"),
@@ -128,6 +131,40 @@ def test_a_type_is_the_same_in_a_column_and_in_a_text(
     for found in (in_column, in_text):
         assert (found.name, found.type, found.base_type) == ("a", type_text, base)
         assert (found.identity_equal, found.equality, found.kind) == (identity, equality, kind)
+
+
+# type, what reads its texts, whether its modifiers may round, whether those of a part may
+ROUNDING = [
+    ("numeric(8,2)", "numeric(8,2)", True, False),
+    ("numeric", "numeric", False, False),
+    ("numeric(8,2)[]", "numeric(8,2)[]", True, False),
+    ("shop.price", "numeric(8,2)", True, False),
+    ("timestamp(0)", "timestamp(0) without time zone", True, False),
+    ("timestamptz(6)", "timestamp(6) with time zone", False, False),
+    ("time(3)", "time(3) without time zone", True, False),
+    ("interval(6)", "interval(6)", False, False),
+    ("interval(2)", "interval(2)", True, False),
+    ("interval day to minute", "interval day to minute", True, False),
+    ("interval", "interval", False, False),
+    ("varchar(3)", "character varying(3)", False, False),
+    ("shop.work_email", "character varying(40)", False, False),
+    ("char(3)", "character(3)", False, False),
+    ("shop.list", "integer[]", False, False),
+    ("shop.pair", "shop.pair", False, False),
+    ("shop.measure", "shop.measure", False, True),
+    ("ext.citext", "ext.citext", False, False),
+]
+
+
+@pytest.mark.parametrize(("written", "reads", "rounds", "inside"), ROUNDING, ids=[row[0] for row in ROUNDING])
+def test_modifiers_that_round_are_known_within_domains_and_arrays_too(
+    db: Database, written: str, reads: str, rounds: bool, inside: bool
+) -> None:
+    in_column = of_column(db, written)
+    in_text = types(db.conn, {"a": written})["a"]
+
+    for found in (in_column, in_text):
+        assert (found.input_type, found.rounds, found.rounds_inside) == (reads, rounds, inside)
 
 
 def test_the_equality_that_is_told_is_one_the_server_can_use(db: Database) -> None:

@@ -86,7 +86,9 @@ def test_a_check_that_holds_lets_the_run_publish(db: Database, sql: str, method:
 def test_whatever_is_not_true_rolls_everything_back(db: Database, sql: str, given: str, method: str):
     before = contents(db)
 
-    error = refused(db, ROWS, execution={"method": method}, after=["INSERT INTO log VALUES ('after')"], **check(sql))
+    error = refused(
+        db, ROWS, execution={"method": method}, after=["INSERT INTO log VALUES ('after')"], **check(sql)
+    )
 
     assert (error.code, error.exit_code) == ("check-failed", 5)
     assert error.message == f"check 1: the query gave {given}"
@@ -106,14 +108,20 @@ def test_whatever_is_not_true_rolls_everything_back(db: Database, sql: str, give
         pytest.param("SELECT true FROM nope", 'relation "nope" does not exist', id="no-such-table"),
         pytest.param("SELECT nope(1)", "function nope(integer) does not exist", id="no-such-function"),
         pytest.param(
-            "WITH d AS (DELETE FROM log RETURNING 1) SELECT count(*) = 0 FROM d", "data-modifying", id="writing"
+            "WITH d AS (DELETE FROM log RETURNING 1) SELECT count(*) = 0 FROM d",
+            "data-modifying",
+            id="writing",
         ),
         pytest.param("SELECT true) OR (true", "syntax error", id="parentheses-that-close-ours"),
     ],
 )
-def test_what_is_no_boolean_query_is_refused_before_the_first_row(db: Database, call: Call, tmp_path: Path, sql: str, says: str):
+def test_what_is_no_boolean_query_is_refused_before_the_first_row(
+    db: Database, call: Call, tmp_path: Path, sql: str, says: str
+):
     path = a_spec(tmp_path, {"type": "rows", "rows": ROWS}, **check(sql))
-    line = path.read_text().splitlines().index(next(x for x in path.read_text().splitlines() if "sql:" in x)) + 1
+    line = (
+        path.read_text().splitlines().index(next(x for x in path.read_text().splitlines() if "sql:" in x)) + 1
+    )
     before = contents(db)
 
     for command in (["plan"], ["plan", "--diff"], ["run"]):
@@ -140,8 +148,12 @@ def test_a_check_can_not_write(db: Database):
     assert rows(db) == [(1, "one"), (2, "two")]
 
 
-def test_a_check_that_fails_in_the_run_is_an_error_with_its_name_and_place(db: Database, call: Call, tmp_path: Path):
-    path = a_spec(tmp_path, {"type": "rows", "rows": ROWS}, **check("SELECT 1 / count(*) > 0 FROM log", name="ratio"))
+def test_a_check_that_fails_in_the_run_is_an_error_with_its_name_and_place(
+    db: Database, call: Call, tmp_path: Path
+):
+    path = a_spec(
+        tmp_path, {"type": "rows", "rows": ROWS}, **check("SELECT 1 / count(*) > 0 FROM log", name="ratio")
+    )
 
     done = call("run", path, "--format", "json")
 
@@ -155,7 +167,11 @@ def test_a_check_that_fails_in_the_run_is_an_error_with_its_name_and_place(db: D
 def test_all_checks_are_asked_and_those_that_fail_are_told_at_once(db: Database):
     checks = [
         {"name": "three", "sql": "SELECT count(*) = 3 FROM t"},
-        {"name": "few", "sql": "SELECT count(*) < 3 FROM t", "message": "at most two rows are meant to be there"},
+        {
+            "name": "few",
+            "sql": "SELECT count(*) < 3 FROM t",
+            "message": "at most two rows are meant to be there",
+        },
         {"name": "unknown", "sql": "SELECT bool_or(v) FROM empty"},
     ]
 
@@ -203,19 +219,39 @@ def test_statements_run_in_order_around_the_publishing_and_under_the_roles_own_p
     db.execute("ALTER TABLE log ADD n serial, ADD rows int")
     spec = {
         "conflict_keys": ["id"],
-        "before": ["INSERT INTO log (line, rows) SELECT 'b1', count(*) FROM t", "INSERT INTO log VALUES ('b2 %s 5%')"],
-        "after": ["INSERT INTO log (line, rows) SELECT 'a1', count(*) FROM t;", "INSERT INTO log VALUES ('a2')"],
+        "before": [
+            "INSERT INTO log (line, rows) SELECT 'b1', count(*) FROM t",
+            "INSERT INTO log VALUES ('b2 %s 5%')",
+        ],
+        "after": [
+            "INSERT INTO log (line, rows) SELECT 'a1', count(*) FROM t;",
+            "INSERT INTO log VALUES ('a2')",
+        ],
     }
 
     sync(db, ROWS, **spec)
 
-    assert db.execute("SELECT line, rows FROM log ORDER BY n") == [("b1", 2), ("b2 %s 5%", None), ("a1", 3), ("a2", None)]
-    assert db.one("SELECT count(DISTINCT xmin::text) FROM (SELECT xmin FROM log UNION ALL SELECT xmin FROM t WHERE id > 1) x") == 1
+    assert db.execute("SELECT line, rows FROM log ORDER BY n") == [
+        ("b1", 2),
+        ("b2 %s 5%", None),
+        ("a1", 3),
+        ("a2", None),
+    ]
+    assert (
+        db.one(
+            "SELECT count(DISTINCT xmin::text) FROM (SELECT xmin FROM log UNION ALL SELECT xmin FROM t WHERE id > 1) x"
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_before_changes_is_what_rows_are_compared_with(db: Database, method: str):
-    spec = {"conflict_keys": ["id"], "before": ["UPDATE t SET v = 'zwei' WHERE id = 2; "], "execution": {"method": method}}
+    spec = {
+        "conflict_keys": ["id"],
+        "before": ["UPDATE t SET v = 'zwei' WHERE id = 2; "],
+        "execution": {"method": method},
+    }
 
     report = sync(db, ROWS, mode="mirror", limits={"max_deletes": "100%"}, **spec)
 
@@ -255,7 +291,9 @@ def test_checks_come_after_after(db: Database):
         pytest.param("INSERT INTO t VALUES (1, 'twice')", "duplicate key value", id="a-key-that-is-there"),
     ],
 )
-def test_a_statement_that_fails_leaves_nothing(db: Database, key: str, statement: str, says: str, method: str):
+def test_a_statement_that_fails_leaves_nothing(
+    db: Database, key: str, statement: str, says: str, method: str
+):
     db.execute("CREATE PROCEDURE finish() LANGUAGE plpgsql AS $$BEGIN COMMIT; END$$")
     hooks = {key: ["INSERT INTO log VALUES ('first')", statement]}
     before = {name: kept for name, kept in contents(db).items() if "syncengine" not in name}
@@ -271,7 +309,10 @@ def test_a_statement_that_fails_leaves_nothing(db: Database, key: str, statement
 
 
 def test_settings_of_the_transaction_end_with_it(db: Database):
-    hooks = {"before": ["SET LOCAL TimeZone = 'Asia/Tokyo'"], "after": ["INSERT INTO log SELECT current_setting('TimeZone')"]}
+    hooks = {
+        "before": ["SET LOCAL TimeZone = 'Asia/Tokyo'"],
+        "after": ["INSERT INTO log SELECT current_setting('TimeZone')"],
+    }
 
     sync(db, ROWS, conflict_keys=["id"], **hooks)
 
@@ -279,7 +320,11 @@ def test_settings_of_the_transaction_end_with_it(db: Database):
 
 
 # A plan runs neither.
-@pytest.mark.parametrize("command", [["plan"], ["plan", "--diff"], ["run", "--dry-run"], ["plan", "--detailed-exitcode"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [["plan"], ["plan", "--diff"], ["run", "--dry-run"], ["plan", "--detailed-exitcode"]],
+    ids=" ".join,
+)
 def test_a_plan_runs_no_hook_and_no_check(db: Database, call: Call, tmp_path: Path, command: list[str]):
     db.execute(
         "CREATE SEQUENCE calls; CREATE FUNCTION called() RETURNS boolean LANGUAGE sql AS $$SELECT nextval('calls') > 0$$"

@@ -19,6 +19,7 @@ import pytest
 from syncengine.model.report import COUNTERS
 from tests.builders import contents
 from tests.conftest import ROOT, RunCli
+from tests.features import needs
 from tests.servers import Database
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, name text NOT NULL); INSERT INTO t VALUES (1, 'one'), (2, 'two')"
@@ -67,6 +68,7 @@ def test_validate_needs_no_server(cli: RunCli, folder: Path):
     assert re.findall(r"^bad.yaml:(\d+):", bad.stderr, re.MULTILINE) == ["4", "5"]
 
 
+@needs("pg_stat_force_next_flush")
 @pytest.mark.parametrize(
     "options", [["--sql"], ["--format", "json"], ["--log-level", "debug"]], ids=lambda options: options[-1]
 )

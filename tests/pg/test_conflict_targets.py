@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.features import needs
 from tests.runs import counts, places, refused, sync
 from tests.servers import Database
+
+pytestmark = pytest.mark.every_server
 
 METHODS = ["staged", "rows"]
 
@@ -377,7 +380,9 @@ def rows_of(db: Database) -> list[str]:
     return [str(row[0]) for row in db.execute('SELECT t::text FROM t ORDER BY t::text COLLATE "C"')]
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=name, marks=needs(case.table)) for name, case in CASES.items()]
+)
 def test_conflict_target(db: Database, case: Case):
     db.execute(case.table)
 
@@ -497,7 +502,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("table", "spec", "code", "says"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(
+    ("table", "spec", "code", "says"),
+    [pytest.param(*row, id=name, marks=needs(row[0])) for name, row in REFUSED.items()],
+)
 def test_what_cannot_identify_rows_is_refused(
     db: Database, table: str, spec: dict[str, Any], code: str, says: str
 ):
@@ -682,6 +690,7 @@ def test_keys_that_differ_in_case_alone_meet_in_an_expression(db: Database, meth
     assert error.code == "duplicate-keys"
 
 
+@needs("NULLS NOT DISTINCT")
 @pytest.mark.parametrize("method", METHODS)
 def test_null_keys_that_match_are_duplicates_of_one_another(db: Database, method: str):
     db.execute("CREATE TABLE t (a int, b int, v text, UNIQUE NULLS NOT DISTINCT (a, b))")

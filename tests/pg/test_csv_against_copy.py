@@ -129,6 +129,7 @@ def test_rows_and_blocks_are_what_copy_reads(conn, dialect, columns, text, sizes
         assert through == direct
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(
     ("text", "values"),
     [

@@ -11,7 +11,11 @@ from syncengine.spec.allowed import functions
 from syncengine.spec.expressions import parse, parse_type
 from tests.servers import Database, Server
 
+pytestmark = pytest.mark.every_server
+
 CLOCK = {"clock_timestamp"}
+# One overload, of timetz, was called volatile until PostgreSQL 15 called it stable.
+CALLED_VOLATILE = {"timezone"}
 SETUP = """
 CREATE TEMP TABLE target AS
   SELECT 3 AS a, 'It''s a\\b' AS t, NULL::int AS n, timestamp '2024-02-29 12:00' AS d,
@@ -71,7 +75,7 @@ def test_no_allowed_function_is_volatile_reads_tables_or_returns_sets(db: Databa
         [list(functions())],
     )
 
-    assert {name for (name,) in found} <= CLOCK
+    assert {name for (name,) in found} <= CLOCK | CALLED_VOLATILE
 
 
 @pytest.mark.parametrize(

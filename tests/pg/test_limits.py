@@ -42,7 +42,9 @@ def rows(ids: Iterable[int], value: str = "old") -> list[dict[str, Any]]:
 def broken(db: Database, source: object, **spec: Any) -> str:
     """Return what a run says that a limit stops, after checking that nothing was written; '' where none does."""
     before = places(db)
-    preview = syncengine.plan({"name": "t", "target": "t", **spec}, source=source, connection=db.url, diff=True)
+    preview = syncengine.plan(
+        {"name": "t", "target": "t", **spec}, source=source, connection=db.url, diff=True
+    )
     assert preview.preview is not None
     assert places(db) == before
     foreseen = preview.preview.error
@@ -86,7 +88,9 @@ BOUNDS = [
         "max_deletes: 4 rows would be deleted, at most 3 (30% of 10) may be",
         id="deletes-one-above-the-share",
     ),
-    pytest.param("mirror", {"max_deletes": "29.9%"}, TEN, rows(range(2, 10)), "", id="a-share-between-two-rows"),
+    pytest.param(
+        "mirror", {"max_deletes": "29.9%"}, TEN, rows(range(2, 10)), "", id="a-share-between-two-rows"
+    ),
     pytest.param(
         "mirror",
         {"max_deletes": "29.9%"},
@@ -113,7 +117,12 @@ BOUNDS = [
         id="a-share-of-nothing",
     ),
     pytest.param(
-        "mirror", {"max_deletes": "100%", "min_rows": 0}, TEN, rows([]), "", id="all-rows-where-that-is-allowed"
+        "mirror",
+        {"max_deletes": "100%", "min_rows": 0},
+        TEN,
+        rows([]),
+        "",
+        id="all-rows-where-that-is-allowed",
     ),
     pytest.param("upsert", {"max_updates": 2}, TEN, rows(range(2), "new"), "", id="updates-at-the-count"),
     pytest.param(
@@ -150,7 +159,9 @@ BOUNDS = [
         "max_inserts: 1 rows would be inserted, at most 0 (10% of 0) may be",
         id="a-share-of-an-empty-target-is-no-row",
     ),
-    pytest.param("mirror", {"max_deletes": "1%"}, [], rows(TEN), "", id="nothing-to-delete-from-an-empty-target"),
+    pytest.param(
+        "mirror", {"max_deletes": "1%"}, [], rows(TEN), "", id="nothing-to-delete-from-an-empty-target"
+    ),
     pytest.param("upsert", {"min_rows": 3}, TEN, rows(range(3)), "", id="just-enough-rows"),
     pytest.param(
         "upsert",
@@ -169,7 +180,9 @@ BOUNDS = [
         "min_rows: the source holds 2 rows, at least 3 (25% of 10) are needed",
         id="a-share-asks-for-whole-rows",
     ),
-    pytest.param("upsert", {"min_rows": "50%"}, [], rows([]), "", id="a-share-of-an-empty-target-asks-for-no-row"),
+    pytest.param(
+        "upsert", {"min_rows": "50%"}, [], rows([]), "", id="a-share-of-an-empty-target-asks-for-no-row"
+    ),
     pytest.param("upsert", {}, TEN, rows([]), "", id="upsert-has-no-limit-of-its-own"),
     pytest.param("mirror", {}, TEN, rows(range(5, 10)), "", id="mirror-deletes-up-to-half-by-default"),
     pytest.param(
@@ -197,7 +210,9 @@ BOUNDS = [
         "min_rows: the source holds 0 rows, at least 1 are needed",
         id="replace-needs-a-row-by-default",
     ),
-    pytest.param("replace", {"min_rows": 0}, TEN, rows([]), "", id="replace-by-nothing-where-that-is-allowed"),
+    pytest.param(
+        "replace", {"min_rows": 0}, TEN, rows([]), "", id="replace-by-nothing-where-that-is-allowed"
+    ),
     pytest.param(
         "mirror",
         {"max_inserts": 0, "max_updates": 0, "max_deletes": 0, "min_rows": 9},
@@ -227,7 +242,9 @@ def test_a_limit_stops_what_goes_beyond_it_and_nothing_else(
     [
         pytest.param([0, 1], "", id="half-of-the-live"),
         pytest.param(
-            [0], "max_deletes: 3 rows would be deleted, at most 2 (50% of 4) may be", id="more-than-half-of-the-live"
+            [0],
+            "max_deletes: 3 rows would be deleted, at most 2 (50% of 4) may be",
+            id="more-than-half-of-the-live",
         ),
     ],
 )
@@ -267,7 +284,9 @@ def test_softly_deleted_rows_are_not_counted(db: Database, kept: list[int], says
             "max_updates: 2 rows would be updated, at most 1 may be",
             id="touched-rows-are-updates",
         ),
-        pytest.param({"limits": {"min_rows": 3}}, rows([1, 1, 1]), "", id="duplicates-are-rows-of-the-source"),
+        pytest.param(
+            {"limits": {"min_rows": 3}}, rows([1, 1, 1]), "", id="duplicates-are-rows-of-the-source"
+        ),
         pytest.param(
             {"mode": "mirror", "delete": {"soft": {"gone": "true"}}, "limits": {"max_updates": 0}},
             rows(range(10)),
@@ -309,7 +328,11 @@ def test_inserts_are_limited_whatever_the_strategy(db: Database, method: str):
 
 
 def test_of_a_table_that_is_to_be_created_nothing_stays(db: Database):
-    spec = {"target": {"table": "fresh", "create": True}, "conflict_keys": ["id"], "limits": {"max_inserts": 1}}
+    spec = {
+        "target": {"table": "fresh", "create": True},
+        "conflict_keys": ["id"],
+        "limits": {"max_inserts": 1},
+    }
 
     assert refused(db, rows([1, 2]), **spec).code == "limit-exceeded"
 
@@ -330,7 +353,14 @@ def test_of_a_table_that_is_to_be_created_nothing_stays(db: Database):
     ],
 )
 def test_an_empty_source_does_not_wipe_a_table(
-    db: Database, call: Call, tmp_path: Path, mode: str, source: str, text: str | None, code: str, exit_code: int
+    db: Database,
+    call: Call,
+    tmp_path: Path,
+    mode: str,
+    source: str,
+    text: str | None,
+    code: str,
+    exit_code: int,
 ):
     store(db, TEN)
     before = places(db)
@@ -397,7 +427,16 @@ def test_what_the_hint_says_lifts_the_limits(db: Database, call: Call, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "approve", ["max_deletes", "max_deletes=", "max_delete=5", "max_deletes=-1", "max_deletes=1.5", "=5", "max_deletes=x"]
+    "approve",
+    [
+        "max_deletes",
+        "max_deletes=",
+        "max_delete=5",
+        "max_deletes=-1",
+        "max_deletes=1.5",
+        "=5",
+        "max_deletes=x",
+    ],
 )
 def test_an_approval_of_no_limit_is_refused(db: Database, call: Call, tmp_path: Path, approve: str):
     store(db, TEN)

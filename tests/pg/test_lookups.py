@@ -44,7 +44,10 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 
 def look(match: dict[str, object], **more: object) -> dict[str, Any]:
     """Return a spec whose `customer_id` is looked up among the customers."""
-    return {"conflict_keys": ["id"], "lookups": {"customer_id": {"table": "customers", "match": match, **more}}}
+    return {
+        "conflict_keys": ["id"],
+        "lookups": {"customer_id": {"table": "customers", "match": match, **more}},
+    }
 
 
 def found(db: Database) -> list[tuple[object, ...]]:
@@ -73,9 +76,7 @@ def found(db: Database) -> list[tuple[object, ...]]:
 def test_a_natural_key_finds_its_row(db: Database, match: dict[str, object], values: list[str], method: str):
     ids = [20] if "us" in str(match) else [10, 20]
     regions = {10: "eu", 20: "us"}
-    source = [
-        {"id": number, "k": value, "r": regions[ids[number]]} for number, value in enumerate(values)
-    ]
+    source = [{"id": number, "k": value, "r": regions[ids[number]]} for number, value in enumerate(values)]
     spec = look(match) | {"ignore_fields": "*", "execution": {"method": method}}
 
     report = sync(db, source, **spec)
@@ -87,7 +88,9 @@ def test_a_natural_key_finds_its_row(db: Database, match: dict[str, object], val
 
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
 @pytest.mark.parametrize("method", ["auto", "staged"])
-def test_what_is_not_found_is_told_with_its_lines(db: Database, call: Call, tmp_path: Path, name: str, method: str):
+def test_what_is_not_found_is_told_with_its_lines(
+    db: Database, call: Call, tmp_path: Path, name: str, method: str
+):
     records = [("1", "ada"), ("2", "nobody"), ("3", "bob"), ("4", "nobody"), ("5", "else")]
     text = "id,code\n" + "".join(f"{one},{two}\n" for one, two in records)
     if name.endswith("jsonl"):
@@ -104,7 +107,9 @@ def test_what_is_not_found_is_told_with_its_lines(db: Database, call: Call, tmp_
         first = 2 if name.endswith("csv") else 1
         lines = ", ".join(f"{name}:{first + place}" for place in (1, 3, 4))
         assert error["detail"].endswith(f"; at {lines}")
-        assert {'{"code" : "nobody"}', '{"code" : "else"}'} == set(error["detail"].split("; at ")[0].split("; "))
+        assert {'{"code" : "nobody"}', '{"code" : "else"}'} == set(
+            error["detail"].split("; at ")[0].split("; ")
+        )
         assert error["location"]["file"].endswith("spec.yaml")
         assert error["location"]["line"] > 0
     after = contents(db)
@@ -315,14 +320,18 @@ def test_the_target_itself_can_be_looked_in(db: Database, mode: str):
     ("grants", "says"),
     [
         pytest.param("", "may not read public.customers", id="none"),
-        pytest.param("GRANT SELECT (id) ON customers TO {role}", "may not read public.customers", id="one-column-short"),
+        pytest.param(
+            "GRANT SELECT (id) ON customers TO {role}", "may not read public.customers", id="one-column-short"
+        ),
         pytest.param("GRANT SELECT (id, code) ON customers TO {role}", None, id="just-the-columns"),
         pytest.param("GRANT SELECT ON customers TO {role}", None, id="the-table"),
     ],
 )
 def test_the_role_needs_the_right_to_read_what_it_looks_in(db: Database, grants: str, says: str | None):
     role = f"reader_{db.name}"
-    db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT ALL ON t TO {role}; GRANT USAGE ON SCHEMA public TO {role}")
+    db.execute(
+        f"CREATE ROLE {role} LOGIN PASSWORD 'x'; GRANT ALL ON t TO {role}; GRANT USAGE ON SCHEMA public TO {role}"
+    )
     try:
         if grants:
             db.execute(grants.format(role=role))
@@ -381,7 +390,9 @@ def test_a_looked_up_key_with_two_rows_is_an_error_by_default(db: Database):
     lookup = {"table": "customers", "match": {"code": "source.code"}, "select": "id"}
     source = [{"code": "ada", "v": "1"}, {"code": "ada", "v": "2"}]
 
-    error = refused(db, source, target="balance", conflict_keys=["customer_id"], lookups={"customer_id": lookup})
+    error = refused(
+        db, source, target="balance", conflict_keys=["customer_id"], lookups={"customer_id": lookup}
+    )
 
     assert error.code == "duplicate-keys"
     assert '{"customer_id" : 10}' in (error.detail or "")
@@ -431,7 +442,9 @@ def test_a_created_table_gets_the_type_of_what_is_looked_up(db: Database):
         lookups={"customer_id": lookup},
     )
 
-    assert db.execute("SELECT id, customer_id, pg_typeof(customer_id)::text FROM fresh") == [(1, 20, "integer")]
+    assert db.execute("SELECT id, customer_id, pg_typeof(customer_id)::text FROM fresh") == [
+        (1, 20, "integer")
+    ]
 
 
 def test_a_natural_key_of_another_type_is_told_with_its_place(db: Database, call: Call, tmp_path: Path):
@@ -446,7 +459,9 @@ def test_a_natural_key_of_another_type_is_told_with_its_place(db: Database, call
     assert error["location"] is not None
 
 
-def test_what_another_spec_of_the_call_publishes_first_can_be_looked_up(db: Database, call: Call, tmp_path: Path):
+def test_what_another_spec_of_the_call_publishes_first_can_be_looked_up(
+    db: Database, call: Call, tmp_path: Path
+):
     Path("customers.csv").write_text("id,code\n40,dan\n")
     Path("t.csv").write_text("id,code\n1,dan\n")
     Path("all.yaml").write_text(

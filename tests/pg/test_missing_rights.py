@@ -51,7 +51,7 @@ LACKING: dict[str, tuple[str, dict[str, object], str]] = {
         "GRANT USAGE ON SCHEMA public TO {guest};",
     ),
     "create": (
-        "SELECT",
+        "REVOKE CREATE ON SCHEMA public FROM public",  # everybody had it before PostgreSQL 15
         {"target": {"table": "public.new", "create": True}},
         "GRANT CREATE ON SCHEMA public TO {guest};",
     ),

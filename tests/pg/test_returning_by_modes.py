@@ -33,7 +33,8 @@ def returned(path: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in text.splitlines()]
     words = {"": None, "t": True, "f": False}
     return [
-        {name: words.get(value, value) for name, value in row.items()} for row in csv.DictReader(text.splitlines())
+        {name: words.get(value, value) for name, value in row.items()}
+        for row in csv.DictReader(text.splitlines())
     ]
 
 
@@ -178,17 +179,28 @@ CREATE TABLE h (n int GENERATED ALWAYS AS IDENTITY, k text, v text, valid_from t
 @pytest.mark.parametrize("rows", ["written", "all"])
 def test_history_hands_out_new_versions_and_closed_ones(db: Database, method: str, rows: str):
     db.execute(VERSIONS)
-    spec: dict[str, Any] = {"target": "h", "mode": "history", "conflict_keys": ["k"], "history": {"current": "current"}}
+    spec: dict[str, Any] = {
+        "target": "h",
+        "mode": "history",
+        "conflict_keys": ["k"],
+        "history": {"current": "current"},
+    }
     first = [{"k": "same", "v": "1"}, {"k": "other", "v": "2"}, {"k": "apart", "v": "3"}]
     sync(db, first, **spec)
 
     report = sync(
-        db, SOURCE, execution={"method": method}, **spec, **ask("n", "k", "v", "current", "valid_to", rows=rows)
+        db,
+        SOURCE,
+        execution={"method": method},
+        **spec,
+        **ask("n", "k", "v", "current", "valid_to", rows=rows),
     )
 
     assert counts(report) == {"inserted": 1, "updated": 1, "unchanged": 1, "deleted": 1}
     found = {row["k"]: row for row in returned("out.jsonl")}
-    ops = {"added": "insert", "other": "update", "apart": "delete"} | ({"same": "unchanged"} if rows == "all" else {})
+    ops = {"added": "insert", "other": "update", "apart": "delete"} | (
+        {"same": "unchanged"} if rows == "all" else {}
+    )
     assert {key: row["_op"] for key, row in found.items()} == ops
     assert len(returned("out.jsonl")) == len(ops)
     assert (found["other"]["v"], found["other"]["current"]) == ("new", True)
@@ -324,7 +336,9 @@ def stored(db: Database) -> list[tuple[object, ...]]:
         pytest.param({"id": 1, "b": "b1"}, (1, "a1", "b1", 1), "unchanged", id="the-stored-value"),
         pytest.param({"id": 1}, (1, "a1", "b1", 1), "unchanged", id="the-key-alone"),
         pytest.param({"id": 9, "a": "x"}, (9, "x", "b0", 7), "inserted", id="a-new-row-has-defaults"),
-        pytest.param({"id": 9, "b": None, "c": 5}, (9, None, None, 5), "inserted", id="a-new-row-with-a-null"),
+        pytest.param(
+            {"id": 9, "b": None, "c": 5}, (9, None, None, 5), "inserted", id="a-new-row-with-a-null"
+        ),
     ],
 )
 def test_a_field_that_a_record_lacks_leaves_the_stored_value(
@@ -355,7 +369,9 @@ def test_without_keep_a_missing_field_is_null(db: Database):
 @pytest.mark.parametrize("mode", ["ignore", "upsert", "update", "mirror"])
 def test_partial_rows_in_every_mode(db: Database, mode: str):
     db.execute(PARTIAL)
-    spec = partial([{"id": 1, "a": "x"}, {"id": 2, "a": "a2", "b": "y", "c": 2}, {"id": 3}, {"id": 4, "c": 4}])
+    spec = partial(
+        [{"id": 1, "a": "x"}, {"id": 2, "a": "a2", "b": "y", "c": 2}, {"id": 3}, {"id": 4, "c": 4}]
+    )
 
     sync(db, None, **spec, mode=mode)
 

@@ -64,7 +64,12 @@ LOOK = {"person": {"table": "people", "match": {"phone": "source.phone"}}}
 # (what the table gets first, keys of the spec, lines of a CSV or None, records of JSON, the error's code, what it says)
 LEAKS = [
     pytest.param(
-        "", ID, ["id,email", "7,hush-one"], "database-error", ["t_email", "Key (email)=(***)"], id="unique-violation"
+        "",
+        ID,
+        ["id,email", "7,hush-one"],
+        "database-error",
+        ["t_email", "Key (email)=(***)"],
+        id="unique-violation",
     ),
     pytest.param("", ID, ["id,pin", "7,hush"], "bad-row", ["column pin", "t.csv:2"], id="no-number"),
     pytest.param("", ID, ["id,born", "7,hush"], "bad-row", ["column born", "t.csv:2"], id="no-date"),
@@ -94,7 +99,12 @@ LEAKS = [
         id="check-constraint",
     ),
     pytest.param(
-        "ALTER TABLE t ALTER note SET NOT NULL", ID, ["id,email,note", "7,hush,"], "bad-row", ["note"], id="not-null"
+        "ALTER TABLE t ALTER note SET NOT NULL",
+        ID,
+        ["id,email,note", "7,hush,"],
+        "bad-row",
+        ["note"],
+        id="not-null",
     ),
     pytest.param(
         "ALTER TABLE t ADD EXCLUDE (email WITH =)",
@@ -137,7 +147,9 @@ LEAKS = [
         id="enum",
     ),
     pytest.param(
-        trigger("RAISE EXCEPTION 'bad e-mail %', NEW.email USING HINT = 'not ' || NEW.email, DETAIL = NEW.email;"),
+        trigger(
+            "RAISE EXCEPTION 'bad e-mail %', NEW.email USING HINT = 'not ' || NEW.email, DETAIL = NEW.email;"
+        ),
         ID,
         ["id,email", "7,hush"],
         "database-error",
@@ -161,7 +173,12 @@ LEAKS = [
         id="unique-violation-in-another-table",
     ),
     pytest.param(
-        trigger("NEW.pin := NEW.email::int;"), ID, ["id,email", "7,hush"], "bad-row", ["SQLSTATE 22P02"], id="in-a-trigger"
+        trigger("NEW.pin := NEW.email::int;"),
+        ID,
+        ["id,email", "7,hush"],
+        "bad-row",
+        ["SQLSTATE 22P02"],
+        id="in-a-trigger",
     ),
     pytest.param(
         "",
@@ -220,7 +237,12 @@ LEAKS = [
         id="cascade",
     ),
     pytest.param(
-        "", ID | {"after": ["SELECT email::int FROM t"]}, ["id,email", "7,hush"], "bad-row", ["after"], id="hook"
+        "",
+        ID | {"after": ["SELECT email::int FROM t"]},
+        ["id,email", "7,hush"],
+        "bad-row",
+        ["after"],
+        id="hook",
     ),
     pytest.param(
         "",
@@ -235,7 +257,14 @@ LEAKS = [
 
 @pytest.mark.parametrize(("setup", "keys", "lines", "code", "says"), LEAKS)
 def test_no_error_quotes_a_sensitive_value(
-    db: Database, call: Call, tmp_path: Path, setup: str, keys: dict[str, Any], lines: list[str], code: str, says: list[str]
+    db: Database,
+    call: Call,
+    tmp_path: Path,
+    setup: str,
+    keys: dict[str, Any],
+    lines: list[str],
+    code: str,
+    says: list[str],
 ):
     if setup:
         db.execute(setup)
@@ -263,7 +292,9 @@ def _place(error: dict[str, Any]) -> str:
     "records",
     [
         pytest.param(['{"id": 7, "email": "hush"'], id="at-the-head"),
-        pytest.param([{"id": n, "email": "x"} for n in range(3000)] + ['{"id": 7, "email": hush}'], id="far-below"),
+        pytest.param(
+            [{"id": n, "email": "x"} for n in range(3000)] + ['{"id": 7, "email": hush}'], id="far-below"
+        ),
         pytest.param([{"id": 7, "email": "x"}, '"hush"'], id="a-text-alone"),
         pytest.param([{"id": 7, "email": "x"}, '{"id": NaN, "email": "hush"}'], id="not-json"),
         pytest.param([{"id": 7, "email": "x"}, '{"id": 8, "email": "hush\\u0000"}'], id="a-nul-character"),
@@ -292,12 +323,18 @@ def test_tracebacks_do_not_show_the_servers_own_words(db: Database):
 @pytest.mark.parametrize(
     ("lines", "keys", "says"),
     [
-        pytest.param(["id,email", "x1,hush"], {}, 'column id: invalid input syntax for type integer: "x1"', id="bad-value"),
         pytest.param(
-            ["id,email,note", "1,hush,a", "1,hush,b"], {}, '{"id" : 1}', id="duplicate-keys"
+            ["id,email", "x1,hush"],
+            {},
+            'column id: invalid input syntax for type integer: "x1"',
+            id="bad-value",
         ),
+        pytest.param(["id,email,note", "1,hush,a", "1,hush,b"], {}, '{"id" : 1}', id="duplicate-keys"),
         pytest.param(
-            ["id,email", "1,hush"], {"mode": "insert", "conflict_keys": None}, "Key (id)=(1) already exists", id="unique"
+            ["id,email", "1,hush"],
+            {"mode": "insert", "conflict_keys": None},
+            "Key (id)=(1) already exists",
+            id="unique",
         ),
     ],
 )
@@ -320,14 +357,18 @@ def test_without_sensitive_columns_errors_are_told_in_full(db: Database):
 # Samples
 @pytest.mark.parametrize("view", ["text", "json"])
 @pytest.mark.parametrize("mode", ["insert", "upsert", "update", "mirror", "replace", "history"])
-def test_samples_show_that_a_value_changes_but_not_which(db: Database, call: Call, tmp_path: Path, mode: str, view: str):
+def test_samples_show_that_a_value_changes_but_not_which(
+    db: Database, call: Call, tmp_path: Path, mode: str, view: str
+):
     db.execute("ALTER TABLE t ADD valid_from timestamptz DEFAULT now(), ADD valid_to timestamptz")
     if mode == "history":
         db.execute("ALTER TABLE t DROP CONSTRAINT t_pkey; DROP INDEX t_email")
     keys: dict[str, Any] = ID if mode != "insert" else {}
     lines = ["id,email,note", "1,hush-new,a", "2,hush-two,new", "8,hush-eight,d"]
     lines = ["id,email,note", "8,hush-eight,d"] if mode == "insert" else lines
-    path = a_spec(tmp_path, csv(*lines), mode=mode, **keys, sensitive=["EMAIL"], limits={"max_deletes": "100%"})
+    path = a_spec(
+        tmp_path, csv(*lines), mode=mode, **keys, sensitive=["EMAIL"], limits={"max_deletes": "100%"}
+    )
 
     done = call("plan", "--diff", path, "--format", view)
 
@@ -358,7 +399,14 @@ def test_sensitive_keys_are_masked_in_samples(
 ):
     db.execute(f"DROP INDEX t_email; CREATE UNIQUE INDEX ON t {index}")
     lines = ["id,email,note", "1,hush-one,new", "9,hush-nine,d"]
-    path = a_spec(tmp_path, csv(*lines), mode="mirror", conflict_keys=keys, sensitive=["email"], limits={"max_deletes": 9})
+    path = a_spec(
+        tmp_path,
+        csv(*lines),
+        mode="mirror",
+        conflict_keys=keys,
+        sensitive=["email"],
+        limits={"max_deletes": 9},
+    )
 
     done = call("plan", "--diff", path, "--format", "json")
 
@@ -369,12 +417,20 @@ def test_sensitive_keys_are_masked_in_samples(
 
 
 def test_what_is_asked_for_by_returning_is_not_masked(db: Database):
-    sync(db, [{"id": 7, "email": "hush"}], **ID, sensitive=SENSITIVE, returning={"columns": ["email"], "to": "o.csv"})
+    sync(
+        db,
+        [{"id": 7, "email": "hush"}],
+        **ID,
+        sensitive=SENSITIVE,
+        returning={"columns": ["email"], "to": "o.csv"},
+    )
 
     assert "hush" in Path("o.csv").read_text()
 
 
-def test_a_sensitive_column_that_is_not_there_is_refused_with_its_place(db: Database, call: Call, tmp_path: Path):
+def test_a_sensitive_column_that_is_not_there_is_refused_with_its_place(
+    db: Database, call: Call, tmp_path: Path
+):
     path = a_spec(tmp_path, csv("id,email", "1,x"), **ID, sensitive=["email", "mail"])
 
     done = call("plan", path, "--format", "json")
@@ -386,7 +442,9 @@ def test_a_sensitive_column_that_is_not_there_is_refused_with_its_place(db: Data
 
 def test_sensitive_columns_of_a_table_to_be_created(db: Database, call: Call, tmp_path: Path):
     source = csv("id,email", "1,hush", "1,hush2")
-    path = a_spec(tmp_path, source, {"table": "fresh", "create": True}, conflict_keys=["email"], sensitive=["email"])
+    path = a_spec(
+        tmp_path, source, {"table": "fresh", "create": True}, conflict_keys=["email"], sensitive=["email"]
+    )
 
     done = call("plan", "--diff", path, "--format", "json")
     assert (done.code, done.spec["inserted"]) == (0, 2)
@@ -398,7 +456,9 @@ def test_sensitive_columns_of_a_table_to_be_created(db: Database, call: Call, tm
     assert SECRET not in done.out + done.err
 
 
-def test_a_group_that_fails_at_its_end_masks_the_columns_of_all_its_specs(db: Database, call: Call, tmp_path: Path):
+def test_a_group_that_fails_at_its_end_masks_the_columns_of_all_its_specs(
+    db: Database, call: Call, tmp_path: Path
+):
     db.execute(
         "ALTER TABLE t ADD FOREIGN KEY (email) REFERENCES people (phone) DEFERRABLE INITIALLY DEFERRED NOT VALID"
     )

@@ -62,7 +62,9 @@ def test_texts_of_the_source_are_read_by_the_settings(
     assert counts(sync(db, rows if name == "python" else None, **spec)) == {"unchanged": 1}
 
 
-def test_a_date_that_the_settings_do_not_read_is_a_bad_row_with_its_line(db: Database, call: Call, tmp_path: Path):
+def test_a_date_that_the_settings_do_not_read_is_a_bad_row_with_its_line(
+    db: Database, call: Call, tmp_path: Path
+):
     text = source("id,day\n1,31.01.2024\n2,01.31.2024\n")
     path = a_spec(tmp_path, text, conflict_keys=["id"], session=BERLIN)
 
@@ -74,7 +76,10 @@ def test_a_date_that_the_settings_do_not_read_is_a_bad_row_with_its_line(db: Dat
 
 
 def test_stated_types_and_expressions_are_read_by_the_settings(db: Database):
-    columns = {"day": {"field": "day", "type": "date"}, "at": {"expression": "CAST(source.moment AS timestamptz)"}}
+    columns = {
+        "day": {"field": "day", "type": "date"},
+        "at": {"expression": "CAST(source.moment AS timestamptz)"},
+    }
 
     sync(
         db,
@@ -126,7 +131,9 @@ def test_hooks_and_checks_run_under_the_settings(db: Database):
 
 @pytest.mark.parametrize("name", ["work_mem", "Default_Statistics_Target", "jit", "IntervalStyle"])
 def test_a_stated_setting_wins_over_the_engines_own(db: Database, name: str):
-    value = {"work_mem": "3MB", "Default_Statistics_Target": "33", "jit": "off", "IntervalStyle": "iso_8601"}[name]
+    value = {"work_mem": "3MB", "Default_Statistics_Target": "33", "jit": "off", "IntervalStyle": "iso_8601"}[
+        name
+    ]
     hook = f"INSERT INTO t (id, v) VALUES (9, current_setting('{name}'))"
 
     sync(db, [{"id": 1}], conflict_keys=["id"], session={name: value}, after=[hook])
@@ -135,7 +142,9 @@ def test_a_stated_setting_wins_over_the_engines_own(db: Database, name: str):
 
 
 def test_what_the_database_or_the_role_sets_does_not_change_what_is_read(db: Database):
-    db.execute(f"ALTER DATABASE {db.name} SET DateStyle = 'German'; ALTER DATABASE {db.name} SET TimeZone = 'Asia/Tokyo'")
+    db.execute(
+        f"ALTER DATABASE {db.name} SET DateStyle = 'German'; ALTER DATABASE {db.name} SET TimeZone = 'Asia/Tokyo'"
+    )
     rows = [{"id": 1, "day": "03/02/2024", "at": "2024-07-01 12:00"}]
 
     sync(db, rows, conflict_keys=["id"], where="excluded.day > '01/31/2024'")
@@ -188,7 +197,9 @@ def test_settings_end_with_the_run(db: Database, call: Call, tmp_path: Path):
 
     assert call("run", "all.yaml", "--jobs", "1").code == 0
 
-    assert db.execute("SELECT t.at = '2024-07-01 03:00+00', u.at = '2024-07-01 12:00+00' FROM t, u") == [(True, True)]
+    assert db.execute("SELECT t.at = '2024-07-01 03:00+00', u.at = '2024-07-01 12:00+00' FROM t, u") == [
+        (True, True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +207,9 @@ def test_settings_end_with_the_run(db: Database, call: Call, tmp_path: Path):
     [
         pytest.param("TimeZone", "Nowhere/Land", 'invalid value for parameter "TimeZone"', id="no-such-zone"),
         pytest.param("DateStyle", "ISO, XYZ", 'invalid value for parameter "DateStyle"', id="no-such-style"),
-        pytest.param("no_such_setting", "x", 'unrecognized configuration parameter "no_such_setting"', id="unknown"),
+        pytest.param(
+            "no_such_setting", "x", 'unrecognized configuration parameter "no_such_setting"', id="unknown"
+        ),
         pytest.param("work_mem", "lots", 'invalid value for parameter "work_mem"', id="no-size"),
         pytest.param("max_connections", "5", "cannot be changed", id="only-at-the-servers-start"),
         pytest.param("a b", "x", "configuration parameter", id="no-name"),
@@ -206,9 +219,14 @@ def test_settings_end_with_the_run(db: Database, call: Call, tmp_path: Path):
 def test_bad_settings_are_told_with_their_line_before_the_first_row(
     db: Database, call: Call, tmp_path: Path, name: str, value: str, says: str
 ):
-    keys = {"conflict_keys": ["id"], "session": {"TimeZone": "UTC", name: value} if name != "TimeZone" else {name: value}}
+    keys = {
+        "conflict_keys": ["id"],
+        "session": {"TimeZone": "UTC", name: value} if name != "TimeZone" else {name: value},
+    }
     path = a_spec(tmp_path, source("id\n1\n"), **keys)
-    line = next(n for n, text in enumerate(path.read_text().splitlines(), start=1) if text.startswith(f"  {name}:"))
+    line = next(
+        n for n, text in enumerate(path.read_text().splitlines(), start=1) if text.startswith(f"  {name}:")
+    )
 
     for command in ("plan", "run"):
         done = call(command, path, "--format", "json")

@@ -401,7 +401,7 @@ class Typed:
 def typed(server: Server) -> Iterator[Typed]:
     with server.database() as database:
         database.execute(SETUP)
-        types = tuple(name for name in TYPES if name != "xml" or has_xml(database))
+        types = tuple(name for name in TYPES if has(database, name))
         columns = ", ".join(f"c{number} {name}" for number, name in enumerate(types))
         database.execute(
             f"CREATE TABLE given (id int PRIMARY KEY, {columns}); CREATE TABLE t (LIKE given INCLUDING ALL)"
@@ -409,9 +409,13 @@ def typed(server: Server) -> Iterator[Typed]:
         yield Typed(db=database, types=types)
 
 
-def has_xml(db: Database) -> bool:
+def has(db: Database, type_name: str) -> bool:
+    """Tell whether values of the type go out and in again by the server's own COPY."""
+    if type_name == '"char"':
+        # PostgreSQL 14 wrote half of a character of two bytes.
+        return db.server.version != "14"
     try:
-        return bool(db.execute("SELECT '<a/>'::xml"))
+        return type_name != "xml" or bool(db.execute("SELECT '<a/>'::xml"))
     except psycopg.errors.FeatureNotSupported:
         return False
 

@@ -13,18 +13,27 @@ from psycopg import sql
 import syncengine
 from syncengine import registry
 from syncengine.model.report import COUNTERS
+from tests.features import needs
 from tests.servers import Database
+
+pytestmark = pytest.mark.every_server
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[2] / "specs").glob("*/spec.yaml"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def setup(folder: Path) -> str:
+    return (folder / "setup.sql").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "folder", [pytest.param(folder, id=folder.name, marks=needs(setup(folder))) for folder in FOLDERS]
+)
 def test_spec_leaves_what_is_written_beside_it(folder: Path, db: Database, tmp_path: Path):
     copy = shutil.copytree(folder, tmp_path / folder.name)
     expected = yaml.safe_load((folder / "expected.yaml").read_text(encoding="utf-8"))
     (job,) = syncengine.load([copy / "spec.yaml"])
     table = sql.Identifier(job.spec.target.schema, job.spec.target.table)
-    db.execute((folder / "setup.sql").read_text(encoding="utf-8"))
+    db.execute(setup(folder))
 
     assert outcome(copy, db) == complete(expected["first"])
     assert rows_of(table, db) == (folder / "expected.csv").read_text(encoding="utf-8")

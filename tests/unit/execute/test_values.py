@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import json as std_json
 import uuid
 from collections import OrderedDict
@@ -99,10 +100,55 @@ def test_json_is_what_other_readers_read(value: object):
             "array", [True, b"\x01", {"a": 1}], '{"true","\\\\x01","{\\"a\\": 1}"}', id="mixed-elements"
         ),
         pytest.param("array", None, None, id="no-array"),
+        pytest.param(
+            "json array",
+            [{"a": 1}, [1, "b"], '"c"', None],
+            '{"{\\"a\\": 1}","[1, \\"b\\"]","\\"c\\"",NULL}',
+            id="json-items",
+        ),
+        pytest.param("json value array", ["c", 1], '{"\\"c\\"","1"}', id="items-of-a-json-file"),
+        pytest.param("json array", "{}", "{}", id="a-text-is-an-array-of-json-already"),
     ],
 )
 def test_text_for_a_column_of_its_kind(kind: values.Kind, value: object, text: str | None):
     assert values.to_text(kind)(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"),
+        (-0.0, "0"),
+        (1e16, "10000000000000000"),
+        (Decimal("2E+2"), "200"),
+        (Decimal("1.0"), "1"),
+        (1.5, "1.5"),
+        (1e300, "1e+300"),
+        (Decimal("1E+999999"), "1E+999999"),
+        (float("nan"), "nan"),
+        (Decimal("NaN"), "NaN"),
+        (True, "true"),
+        ("1.0", "1.0"),
+        (None, None),
+    ],
+)
+def test_whole_numbers_for_integer_columns_lose_their_point(value: object, text: str | None):
+    assert values.to_text("plain", ["integer", "bigint"])(value) == text
+
+
+@pytest.mark.parametrize("reads", [["text"], ["character varying(5)"], ["integer", "character(3)"]])
+def test_bytes_are_refused_by_columns_of_text(reads: list[str]):
+    with pytest.raises(values.NoText):
+        values.to_text("plain", reads)(b"a")
+
+
+@pytest.mark.parametrize(
+    "member", [enum.StrEnum("Colour", {"RED": "red"}).RED, enum.Enum("Colour", {"RED": "red"}).RED]
+)
+def test_the_text_of_an_enumeration_is_its_value(member: object):
+    text = values.plain(member)
+
+    assert (text, type(text)) == ("red", str)
 
 
 @pytest.mark.parametrize(

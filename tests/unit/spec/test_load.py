@@ -538,10 +538,6 @@ def test_what_cannot_be_meant_is_refused_at_its_place(text: str, place: str, mes
         pytest.param(
             INSERT + "execution: {transaction: chunk}\n", "3:26", "execution.transaction: chunk", id="chunk"
         ),
-        pytest.param(
-            INSERT + "execution: {chunk_rows: 5}\n", "3:13", "execution.chunk_rows", id="chunk_rows"
-        ),
-        pytest.param(INSERT + "execution: {workers: 2}\n", "3:13", "execution.workers", id="workers"),
         pytest.param(INSERT + "execution: {engine: dask}\n", "3:21", "execution.engine: dask", id="engine"),
         pytest.param(
             INSERT + "execution: {method: server}\n", "3:21", "execution.method: server", id="server"

@@ -34,7 +34,9 @@ def told(text: str) -> list[str]:
         pytest.param("0", Limit(count=0), id="none-at-all"),
         pytest.param("12", Limit(count=12), id="a-count"),
         pytest.param("'12'", Limit(count=12), id="a-count-in-quotes"),
-        pytest.param("99999999999999999999", Limit(count=99999999999999999999), id="more-than-any-table-holds"),
+        pytest.param(
+            "99999999999999999999", Limit(count=99999999999999999999), id="more-than-any-table-holds"
+        ),
         pytest.param("5%", Limit(share=Fraction(5, 100)), id="a-share"),
         pytest.param("0.1%", Limit(share=Fraction(1, 1000)), id="an-exact-share"),
         pytest.param("' 5 % '", Limit(share=Fraction(5, 100)), id="a-share-with-blanks"),
@@ -189,7 +191,15 @@ def test_a_check_without_a_name_has_its_number():
 
 @pytest.mark.parametrize(
     "name",
-    ["search_path", "SEARCH_PATH", "lock_timeout", "statement_timeout", "role", "row_security", "client_encoding"],
+    [
+        "search_path",
+        "SEARCH_PATH",
+        "lock_timeout",
+        "statement_timeout",
+        "role",
+        "row_security",
+        "client_encoding",
+    ],
 )
 def test_settings_that_the_engine_rests_on_are_refused(name: str):
     assert told(f"session:\n  {name}: x") == [f"s.yaml:5:3: `{name}` is set by the engine"]
@@ -202,13 +212,13 @@ def test_a_setting_written_in_two_ways_is_refused():
 
 
 def test_settings_are_texts_as_written():
-    spec = load("session: {TimeZone: Europe/Berlin, DateStyle: 'ISO, DMY', jit: off, extra_float_digits: 3}")
+    spec = load("session: {TimeZone: Europe/Berlin, DateStyle: 'ISO, DMY', jit: off, work_mem: 64}")
 
     assert spec.session == (
         ("TimeZone", "Europe/Berlin"),
         ("DateStyle", "ISO, DMY"),
         ("jit", "off"),
-        ("extra_float_digits", "3"),
+        ("work_mem", "64"),
     )
 
 
@@ -219,16 +229,26 @@ def test_settings_are_texts_as_written():
         pytest.param("{match: {c: source.d}}", "5:6: lookups.a: the key `table` is missing", id="no-table"),
         pytest.param("{table: b, match: {}}", "5:24: `lookups.a.match` is empty", id="an-empty-match"),
         pytest.param(
-            "{table: b, match: {c: excluded.d}}", "5:28: SQL: there is no relation `excluded` here", id="excluded"
+            "{table: b, match: {c: excluded.d}}",
+            "5:28: SQL: there is no relation `excluded` here",
+            id="excluded",
         ),
         pytest.param(
             "{table: b, match: {c: target.d}}", "5:28: SQL: there is no relation `target` here", id="target"
         ),
-        pytest.param("{table: b, match: {c: d}}", "5:28: SQL: the column `d` needs its relation", id="a-bare-column"),
-        pytest.param("{table: b, match: {c: '(SELECT 1)'}}", "5:29: SQL: subqueries are not allowed", id="subquery"),
-        pytest.param("{table: a.b.c.d, match: {c: source.d}}", "5:14: `a.b.c.d` has 4 parts", id="four-parts"),
         pytest.param(
-            "{table: b, match: {c: source.d}, missing: skip}", "5:48: `lookups.a.missing` cannot be `skip`", id="skip"
+            "{table: b, match: {c: d}}", "5:28: SQL: the column `d` needs its relation", id="a-bare-column"
+        ),
+        pytest.param(
+            "{table: b, match: {c: '(SELECT 1)'}}", "5:29: SQL: subqueries are not allowed", id="subquery"
+        ),
+        pytest.param(
+            "{table: a.b.c.d, match: {c: source.d}}", "5:14: `a.b.c.d` has 4 parts", id="four-parts"
+        ),
+        pytest.param(
+            "{table: b, match: {c: source.d}, missing: skip}",
+            "5:48: `lookups.a.missing` cannot be `skip`",
+            id="skip",
         ),
     ],
 )
@@ -257,7 +277,9 @@ def test_a_column_is_mapped_or_looked_up():
         pytest.param("{columns: [id, id], to: x.csv}", "`id` is there twice", id="a-column-twice"),
         pytest.param("{columns: [id], to: x.txt}", "neither a .csv nor a .jsonl", id="another-format"),
         pytest.param("{columns: [id], to: ../../x.csv}", "leads out of the project", id="outside"),
-        pytest.param("{columns: [id], to: x.csv, rows: some}", "`returning.rows` cannot be `some`", id="some-rows"),
+        pytest.param(
+            "{columns: [id], to: x.csv, rows: some}", "`returning.rows` cannot be `some`", id="some-rows"
+        ),
     ],
 )
 def test_returning_is_told_what_is_wrong_with_it(text: str, says: str):

@@ -1,0 +1,175 @@
+"""Which texts would lose something on their way into a column; tests/pg/test_types_refused.py asks a server."""
+
+from __future__ import annotations
+
+import pytest
+
+from syncengine.execute.digits import digits_rule
+from syncengine.execute.losses import rule_for
+from syncengine.execute.watching import suspects
+from syncengine.model.facts import CsvFormat
+
+TIMESTAMP = "timestamp without time zone"
+ZONED = "timestamp with time zone"
+TIME = "time without time zone"
+TIME_ZONED = "time with time zone"
+
+# type, text, what it would lose
+LOSSES = [
+    (TIMESTAMP, "2024-01-01 12:00+05", "zone, +05,"),
+    (TIMESTAMP, "2024-01-01T12:00:00Z", "zone, z,"),
+    (TIMESTAMP, "2024-01-01 12:00:00.123-07", "zone, -07,"),
+    (TIMESTAMP, "2024-01-01 12:00:00 -05:30", "zone, -05:30,"),
+    (TIMESTAMP, "2024-01-01 12:00:00 PST", "zone, pst,"),
+    (TIMESTAMP, "2024-01-01 12:00 Europe/Berlin", "zone, europe/berlin,"),
+    (TIMESTAMP, "2024-01-01 12:00 UTC", "zone, utc,"),
+    (TIMESTAMP, "Mon Jan  1 12:00:00 PST 2024", "zone, pst,"),
+    (TIMESTAMP, "1/2/2024 3:04 PM -08", "zone, -08,"),
+    (TIMESTAMP, "2024-01-01+05", "zone, +05,"),
+    (TIMESTAMP, "2024-01-01 EST", "zone, est,"),
+    (TIMESTAMP, "20240101T120000Z", "zone, z,"),
+    (TIMESTAMP, "20240101T120000.5-0500", "zone, -0500,"),
+    (TIMESTAMP, "2024-01-01 120000-05", "zone, -05,"),
+    (TIMESTAMP, "2024-01-01 12:00:00.1234567", "finer than a microsecond"),
+    (TIMESTAMP + "[]", '{NULL,"2024-01-01 12:00Z"}', "zone, z,"),
+    ("tsrange", '["2024-01-01 12:00","2024-01-02 12:00+01")', "zone, +01,"),
+    ("tsmultirange", '{["2024-01-01 12:00Z",)}', "zone, z,"),
+    (ZONED, "2024-01-01 12:00:00.123456789Z", "finer than a microsecond"),
+    (ZONED, "20240101T120000.1234567Z", "finer than a microsecond"),
+    ("tstzrange", "[2024-01-01 00:00:00.1234567Z,]", "finer than a microsecond"),
+    ("date", "2024-01-01 23:59", "time, 23:59,"),
+    ("date", "2024-01-01T22:00:00.000Z", "time, 22:00:00.000,"),
+    ("date", "2024-01-01T220000", "time, t220000,"),
+    ("date", "2024-01-01 00:00:00.5", "time, 00:00:00.5,"),
+    ("date", "1/1/2024 12:00 PM", "time, 12:00 pm,"),
+    ("date", "2024-01-01 24:00", "time, 24:00,"),
+    ("date", "2024-01-01 00:00+05", "zone, +05,"),
+    ("date", "2024-01-01 PST", "zone, pst,"),
+    ("daterange", "[2024-01-01,2024-02-01 12:00)", "time, 12:00,"),
+    (TIME, "12:00+05", "zone, +05,"),
+    (TIME, "12:00:00.5-05", "zone, -05,"),
+    (TIME, "12:00 PST", "zone, pst,"),
+    (TIME, "2024-01-01 12:00", "date"),
+    (TIME, "12:00:00.1234567", "finer than a microsecond"),
+    (TIME_ZONED, "2024-01-01 12:00+05", "date"),
+    (TIME_ZONED, "12:00:00.1234567Z", "finer than a microsecond"),
+    ("interval", "0.0000001 s", "finer than a microsecond"),
+    ("interval", "PT1.1234567S", "finer than a microsecond"),
+    ("character varying(3)", "abc  ", "2 blanks"),
+    ("name", "ä" * 32, "63 bytes"),
+    ('"char"', "ab", "one byte"),
+    ("oid", "-1", "less than 0"),
+]
+WHOLE = [
+    (TIMESTAMP, "2024-01-01 12:00:00.123456"),
+    (TIMESTAMP, "2024-01-01 12:00:00.1234560"),
+    (TIMESTAMP, "294276-12-31 23:59:59"),
+    (TIMESTAMP, "0044-03-15 12:00 BC"),
+    (TIMESTAMP, "Jan-01-2024 3:04 PM"),
+    (TIMESTAMP, "Mon Jan  1 12:00:00 2024"),
+    (TIMESTAMP, "20240101T120000"),
+    (TIMESTAMP, "-infinity"),
+    (TIMESTAMP, "J2451187"),
+    (TIMESTAMP, "hello"),
+    (TIMESTAMP, ""),
+    ("tsrange", "[,2024-01-02)"),
+    (ZONED, "2024-01-01 12:00:00.123456+05:30"),
+    ("date", "2024-01-01 00:00:00"),
+    ("date", "2024-01-01T00:00:00.000Z"),
+    ("date", "1/1/2024 12:00:00 AM"),
+    ("date", "January 8, 1999"),
+    ("date", "5874897-12-31"),
+    ("daterange", "empty"),
+    (TIME, "12:00 PM"),
+    (TIME, "120000"),
+    (TIME_ZONED, "12:34:56.5-05:30"),
+    (TIME_ZONED, "12:34:56 America/New_York"),
+    ("interval", "1.3333333 days"),
+    ("interval", "00:00:00.1234560"),
+    ("character varying(3)", "ab "),
+    ("character varying(3)", "abcd"),
+    ("character varying", "abc  "),
+    ("name", "x" * 63),
+    ('"char"', "\\101"),
+    ("oid", "7"),
+]
+ROUNDED = [
+    ("numeric(12,2)", "1.005"),
+    ("numeric(12,2)", "-.001"),
+    ("numeric(12,2)", "1e-3"),
+    ("numeric(12,2)", "1.2345E1"),
+    ("numeric(5,0)", "0.5"),
+    ("numeric(5,-1)", "117"),
+    ("numeric(6,2)[]", "{1,NULL,1.005}"),
+    ("timestamp(0) without time zone", "2024-01-01 12:00:00.5"),
+    ("timestamp(3) with time zone", "2024-01-01T12:00:00.1234Z"),
+    ("timestamp(3) with time zone", "20240101T120000.1234Z"),
+    ("time(0) without time zone", "12:00:00.5"),
+]
+FITTING = [
+    ("numeric(12,2)", "1.5"),
+    ("numeric(12,2)", "-1.500"),
+    ("numeric(12,2)", "1.5e-1"),
+    ("numeric(12,2)", "150e-2"),
+    ("numeric(12,2)", "NaN"),
+    ("numeric(12,2)", "abc"),
+    ("numeric(12,2)", "0.000"),
+    ("numeric(5,-1)", "120"),
+    ("timestamp(0) without time zone", "2024-01-01 12:00:00.000"),
+    ("timestamp(0) without time zone", "1.2.2024 12:00"),
+    ("timestamp(3) with time zone", "2024-01-01T12:00:00.1230Z"),
+]
+
+
+@pytest.mark.parametrize(("input_type", "text", "loss"), LOSSES)
+def test_what_a_text_would_lose_is_told(input_type: str, text: str, loss: str):
+    rule = rule_for(input_type)
+
+    assert rule is not None
+    assert loss in (rule.fault(text) or "")
+
+
+@pytest.mark.parametrize(("input_type", "text"), WHOLE)
+def test_a_text_that_loses_nothing_is_let_through(input_type: str, text: str):
+    rule = rule_for(input_type)
+
+    assert rule is None or rule.fault(text) is None
+
+
+@pytest.mark.parametrize(("input_type", "text"), ROUNDED)
+def test_a_text_that_would_be_rounded_is_told(input_type: str, text: str):
+    rule = digits_rule(input_type)
+
+    assert rule is not None
+    assert rule.fault(text) == f"{input_type} would round it"
+
+
+@pytest.mark.parametrize(("input_type", "text"), FITTING)
+def test_a_text_that_fits_is_let_through(input_type: str, text: str):
+    rule = digits_rule(input_type)
+
+    assert rule is not None
+    assert rule.fault(text) is None
+
+
+@pytest.mark.parametrize(
+    "input_type", ["bigint", "text", "numeric", "jsonb", "interval", "boolean[]", "uuid"]
+)
+def test_most_types_take_a_text_whole_or_not_at_all(input_type: str):
+    assert input_type == "interval" or rule_for(input_type) is None
+    assert digits_rule(input_type) is None
+
+
+@pytest.mark.parametrize("quote", ['"', ""], ids=["quoted", "plain"])
+@pytest.mark.parametrize(
+    ("input_type", "text"),
+    [*((kind, text) for kind, text, _ in LOSSES), *ROUNDED],
+    ids=lambda value: str(value),
+)
+def test_no_faulty_text_hides_among_the_bytes_of_a_file(input_type: str, text: str, quote: str):
+    rule = digits_rule(input_type) if (input_type, text) in ROUNDED else rule_for(input_type)
+    line = f"7,{quote}{text}{quote},x\n".encode()
+
+    assert rule is not None
+    patterns = suspects([rule], CsvFormat())
+    assert patterns is None or any(pattern.search(line) for pattern in patterns)
