@@ -12,7 +12,6 @@ from syncengine.model.plan import Plan
 from syncengine.model.report import COUNTERS, Report
 from syncengine.model.spec import Spec
 
-
 # What a plan that could not be made has in the place of its parts; nothing was counted.
 _NOT_PLANNED: dict[str, object] = {
     "reasons": [],

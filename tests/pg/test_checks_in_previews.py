@@ -1,4 +1,4 @@
-"""Checks in `plan --diff`: they see the target as the run would leave it, whatever the mode and however they name it."""
+"""Checks in `plan --diff` see the target as the run would leave it, whatever the mode and however they name it."""
 
 from __future__ import annotations
 
@@ -54,14 +54,19 @@ def verdict(db: Database, rows: object, sql: str, **spec: Any) -> str:
         pytest.param({"mode": "ignore", **KEYED}, id="ignore"),
         pytest.param({"mode": "upsert", **KEYED}, id="upsert"),
         pytest.param({"where": "false", **KEYED}, id="upsert-with-a-guard"),
-        pytest.param({"update_columns": ["*", {"n": "target.n + 1"}], **KEYED}, id="upsert-with-an-expression"),
+        pytest.param(
+            {"update_columns": ["*", {"n": "target.n + 1"}], **KEYED}, id="upsert-with-an-expression"
+        ),
         pytest.param({"update_columns": {"v": "append"}, **KEYED}, id="append"),
         pytest.param({"mode": "update", **KEYED}, id="update"),
         pytest.param({"mode": "mirror", **KEYED, **WIDE}, id="mirror"),
-        pytest.param({"mode": "mirror", "delete": {"scope": "target.id > 3"}, **KEYED}, id="mirror-within-a-scope"),
+        pytest.param(
+            {"mode": "mirror", "delete": {"scope": "target.id > 3"}, **KEYED}, id="mirror-within-a-scope"
+        ),
         pytest.param({"mode": "mirror", "delete": {"soft": {"gone": "true"}}, **KEYED}, id="soft-mirror"),
         pytest.param(
-            {"mode": "mirror", "delete": {"soft": {"gone": "true"}, "live": "false"}, **KEYED}, id="soft-with-live"
+            {"mode": "mirror", "delete": {"soft": {"gone": "true"}, "live": "false"}, **KEYED},
+            id="soft-with-live",
         ),
         pytest.param({"mode": "replace", **KEYED}, id="replace"),
         pytest.param({"mode": "replace"}, id="replace-without-a-key"),
@@ -84,7 +89,9 @@ def test_a_check_sees_what_the_run_leaves(db: Database, spec: dict[str, Any], me
 
 def test_a_check_sees_versions(db: Database):
     for name in ("t", "u"):
-        db.execute(f"CREATE TABLE {name} (id int, v text, valid_from date, valid_to date, now boolean, since date)")
+        db.execute(
+            f"CREATE TABLE {name} (id int, v text, valid_from date, valid_to date, now boolean, since date)"
+        )
         db.execute(
             f"INSERT INTO {name} VALUES (1, 'same', '2020-01-01', NULL, true, '2020-01-01'),"
             " (2, 'other', '2020-01-01', NULL, true, '2020-01-01'), (3, 'gone', '2020-01-01', NULL, true, NULL),"
@@ -103,7 +110,9 @@ def test_a_check_sees_versions(db: Database):
     }
     syncengine.run({"name": "u", "target": "u", **spec}, source=rows, connection=db.url)
 
-    assert verdict(db, rows, SAME.format(columns="id, v, valid_from, valid_to, now, since"), **spec) == "holds"
+    assert (
+        verdict(db, rows, SAME.format(columns="id, v, valid_from, valid_to, now, since"), **spec) == "holds"
+    )
 
 
 def test_a_check_sees_partial_rows(db: Database):
@@ -191,7 +200,9 @@ def test_what_only_a_table_has_is_left_to_the_run(db: Database, sql: str):
 
 
 def test_tables_with_odd_names_are_checked(db: Database):
-    db.execute('CREATE SCHEMA "my shop"; CREATE TABLE "my shop"."T ""x""" (id int PRIMARY KEY, "select" text)')
+    db.execute(
+        'CREATE SCHEMA "my shop"; CREATE TABLE "my shop"."T ""x""" (id int PRIMARY KEY, "select" text)'
+    )
     sql = 'SELECT count(*) = 1 FROM "my shop"."T ""x""" WHERE "select" = \'a\''
     target = '"my shop"."T ""x"""'
 
