@@ -46,7 +46,6 @@ def verdict(db: Database, rows: object, sql: str, **spec: Any) -> str:
     return "holds" if found.error is None else "fails"
 
 
-@pytest.mark.parametrize("method", ["staged", "rows"])
 @pytest.mark.parametrize(
     "spec",
     [
@@ -72,13 +71,12 @@ def verdict(db: Database, rows: object, sql: str, **spec: Any) -> str:
         pytest.param({"mode": "replace"}, id="replace-without-a-key"),
     ],
 )
-def test_a_check_sees_what_the_run_leaves(db: Database, spec: dict[str, Any], method: str):
+def test_a_check_sees_what_the_run_leaves(db: Database, spec: dict[str, Any]):
     # Where rows are updated generated columns are not known before.
     columns = "id, v, n, gone"
     unique = "UNIQUE" if spec.get("conflict_keys") else ""
     for name in ("t", "u"):
         db.execute(STORED.format(name=name, unique=unique))
-    spec = {**spec, "execution": {"method": method}}
     syncengine.run({"name": "u", "target": "u", **spec}, source=ROWS, connection=db.url)
 
     assert verdict(db, ROWS, SAME.format(columns=columns), **spec) == "holds"

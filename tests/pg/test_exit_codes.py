@@ -167,7 +167,7 @@ def specs(codes: tuple[int, ...]) -> None:
     Path("all.yaml").write_text(yaml.safe_dump_all(documents))
 
 
-@pytest.mark.parametrize("codes", list(itertools.permutations((3, 1, 5, 2, 0), 2)), ids=str)
+@pytest.mark.parametrize("codes", list(itertools.combinations((2, 5, 0, 3, 1), 2)), ids=str)
 def test_of_two_specs_the_graver_code_is_left(db: Database, call: Call, codes: tuple[int, ...]):
     specs(codes)
 

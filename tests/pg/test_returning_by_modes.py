@@ -98,8 +98,9 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("rows", ["written", "all"])
-@pytest.mark.parametrize(("method", "to"), [("staged", "out.csv"), ("rows", "out.jsonl")])
+@pytest.mark.parametrize(
+    ("method", "to", "rows"), [("staged", "out.csv", "all"), ("rows", "out.jsonl", "written")]
+)
 @pytest.mark.parametrize(("mode", "keys", "fresh", "written", "beside"), MODES)
 def test_each_mode_hands_out_what_it_did(
     db: Database,

@@ -13,7 +13,6 @@ from tests.calls import Call, caller
 from tests.runs import counts, refused, sync
 from tests.servers import Database
 
-METHODS = ["staged", "rows"]
 BERLIN = {"TimeZone": "Europe/Berlin", "DateStyle": "ISO, DMY"}
 
 
@@ -35,8 +34,7 @@ def source(text: str) -> str:
     return "t.csv"
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "python"])
+@pytest.mark.parametrize(("name", "method"), [("t.csv", "staged"), ("t.jsonl", "rows"), ("python", "rows")])
 @pytest.mark.parametrize(
     ("session", "at", "day"),
     [
