@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from syncengine.errors import SpecErrors, SyncError
-from syncengine.job import Failed, Job
+from syncengine.job import Failed, Job, previewed
 from syncengine.loading import SpecLike, job
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan
@@ -117,7 +117,7 @@ def plan_all(
     from syncengine.jobs import rehearse
 
     with _targets(connection, announce) as targets:
-        planned, _ = _plan_each(specs, targets, select, run_id=None)
+        planned, _ = _plan_each(previewed(specs) if diff else specs, targets, select, run_id=None)
         if diff:
             planned = [one if isinstance(one, Failed) else rehearse(one, emit) for one in planned]
         return tuple(one if isinstance(one, Failed) else one.prepared.plan for one in planned)

@@ -127,10 +127,10 @@ def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     """Return the error of ours that a driver's error amounts to, by SQLSTATE; `doing` is what went on."""
     state = error.sqlstate
     kind = _class_of(error, state)
-    message = _short(error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__)
-    given = _short((error.diag.message_detail or "").rstrip("."))
+    message = short(error.diag.message_primary or " ".join(str(error).split()) or type(error).__name__)
+    given = short((error.diag.message_detail or "").rstrip("."))
     inside = re.search(r"^(?:PL/pgSQL|SQL) function .*$", error.diag.context or "", re.MULTILINE)
-    parts = (given, inside and _short(inside[0]), doing and f"while {doing}", state and f"SQLSTATE {state}")
+    parts = (given, inside and short(inside[0]), doing and f"while {doing}", state and f"SQLSTATE {state}")
     detail = "; ".join(part for part in parts if part)
     hint = _BETTER_HINTS.get(state or "") or error.diag.message_hint
     hint = hint or _HINTS.get(state or "", _LOST if kind is ConnectionFailed else None)
@@ -139,7 +139,7 @@ def wrap(error: psycopg.Error, *, doing: str) -> SyncError:
     return wrapped
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """Cut a text that quotes a whole value, which may be of megabytes."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 

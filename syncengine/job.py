@@ -34,6 +34,11 @@ def approved(jobs: Iterable[Job], limits: Mapping[str, Limit], *, again: bool = 
     return tuple(replace(job, spec=one(job.spec)) for job in jobs)
 
 
+def previewed(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    """Return the jobs for a call that writes nothing."""
+    return tuple(replace(job, spec=replace(job.spec, previewed=True)) for job in jobs)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """A spec that could not be planned."""

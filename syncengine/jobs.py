@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from syncengine.errors import SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
+from syncengine.execute.masking import mask
 from syncengine.execute.rehearsal import Rehearsal
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
@@ -63,6 +64,7 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
         )
         facts = source.describe()
     except SyncError as error:
+        mask(error, spec.sensitive)
         error.location = error.location or spec.mark("/source")
         raise
     target = targets.connect(spec, job.project)

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from syncengine.errors import NoStrategyFits
 from syncengine.lossy import lossy_casts
+from syncengine.model.masking import masked_names
 from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, Unit, Verdict
+from syncengine.model.spec import Spec
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
 
@@ -15,8 +17,15 @@ from syncengine.protocols import Mode, Strategy
 WORK_MEM = "128MB"
 # ANALYZE of staging samples 300 rows for each of these: enough to tell how many rows and keys there are.
 SAMPLE = "20"
-# docs/spec.md §2, `session`.
-DEFAULT_SESSION = (("TimeZone", "UTC"), ("DateStyle", "ISO"), ("IntervalStyle", "postgres"))
+# docs/spec.md §2, `session`; the last two are for speed alone.
+DEFAULT_SESSION = (
+    ("TimeZone", "UTC"),
+    # ISO alone would leave the order of day and month to the database.
+    ("DateStyle", "ISO, MDY"),
+    ("IntervalStyle", "postgres"),
+    ("work_mem", WORK_MEM),
+    ("default_statistics_target", SAMPLE),
+)
 
 
 def choose(task: Task, strategies: Sequence[Strategy]) -> tuple[Fit, tuple[Verdict, ...]]:
@@ -68,6 +77,7 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         retries=task.spec.execution.retries,
         rows=task.source.rows,
         bytes=task.source.bytes,
+        sensitive=masked_names(task),
     )
 
 
@@ -106,18 +116,20 @@ def _arbiter(task: Task) -> tuple[str, ...]:
     return (f"{keys} is covered by {task.arbiter.name}",)
 
 
+def session(spec: Spec) -> tuple[tuple[str, str], ...]:
+    """Return the settings that a spec states, and the engine's own for those that it does not."""
+    given = {name.lower() for name, _ in spec.session}
+    return (*((name, value) for name, value in DEFAULT_SESSION if name.lower() not in given), *spec.session)
+
+
 def _settings(task: Task) -> tuple[tuple[str, str], ...]:
     """Return what is set for each transaction; nothing outlives it, so poolers may share the connection."""
     execution = task.spec.execution
-    given = {name.lower() for name, _ in task.spec.session}
     return (
-        *((name, value) for name, value in DEFAULT_SESSION if name.lower() not in given),
-        *task.spec.session,
+        *session(task.spec),
         ("row_security", "off"),
         ("lock_timeout", execution.lock_timeout),
         ("statement_timeout", execution.statement_timeout or "0"),
-        ("work_mem", WORK_MEM),
-        ("default_statistics_target", SAMPLE),
     )
 
 
@@ -140,12 +152,14 @@ def _checks(task: Task) -> Iterator[str]:
     for index in task.table.indexes:
         if task.arbiter is not None and index.name != task.arbiter.name and index.unique:
             yield f"{index} may refuse a row as well"
-    yield f"{task.server.role} has the rights it needs"
+    if not task.lacking:
+        yield f"{task.server.role} has the rights it needs"
 
 
 def _warnings(task: Task) -> Iterator[str]:
     if task.table.inherited:
         yield f"tables inherit from {task.table}: their rows are left alone, as its indexes do not cover them"
+    yield from (f"the run would be refused: {reason}" for reason in task.lacking)
     for trigger in task.table.triggers:
         events = {"INSERT", "UPDATE"} & set(trigger.events)
         if trigger.timing == "BEFORE" and trigger.row and events:

@@ -203,17 +203,18 @@ def _check_expressions(task: Task, connection: psycopg.Connection[TupleRow]) -> 
         (value.location or task.spec.mark(pointer), value.text, statement)
         for pointer, value, statement in probes.of_task(task)
     ]
-    problems = catalog.check_expressions(connection, found)
-    problems += catalog.check_settings(
+    problems = catalog.check_settings(
         connection,
         [(task.spec.mark(f"/session/{name}"), name, value) for name, value in task.spec.session],
     )
+    settings = planner.session(task.spec) if not problems else ()
+    problems += catalog.check_expressions(connection, found, settings=settings)
     if task.table.exists and not task.spec.before:
         # What `before` makes, a check may ask about.
         checks = [
             (task.spec.mark(f"/checks/{number}/sql"), item.sql, probes.check(item.sql))
             for number, item in enumerate(task.spec.checks)
         ]
-        problems += catalog.check_expressions(connection, checks, as_role=True)
+        problems += catalog.check_expressions(connection, checks, settings=settings, as_role=True)
     if problems:
         raise SpecErrors(in_order(problems))

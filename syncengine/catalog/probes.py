@@ -22,11 +22,12 @@ def check_expressions(
     conn: psycopg.Connection,
     probe_sql: Sequence[tuple[Location | None, str, Composed]],
     *,
+    settings: Sequence[tuple[str, str]] = (),
     as_role: bool = False,
 ) -> list[SyncError]:
     """EXPLAIN each statement under the pinned path and return what the server has against them, in order.
 
-    `as_role`: under the role's own path, as checks run.
+    `settings` are those of the run: constants are read by them.  `as_role`: under the role's own path, as checks run.
 
     Each probe is the place and the text that a user wrote, and the statement it was put into.  Raises what is
     no fault of the texts, such as a lost connection.
@@ -34,6 +35,8 @@ def check_expressions(
     if not probe_sql:
         return []
     with (own_path if as_role else pinned)(conn, doing="checking expressions"):
+        for name, value in settings:
+            conn.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, value])
         found = [_check(conn, location, text, statement) for location, text, statement in probe_sql]
     return [problem for problem in found if problem is not None]
 

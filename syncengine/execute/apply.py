@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import assert_never
 
 import psycopg
@@ -13,21 +14,15 @@ from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import (
-    AmbiguousKey,
-    BooksDoNotClose,
     Conflict,
-    DuplicateKeys,
-    NullKeys,
     SyncError,
-    UnresolvedLookup,
-    WouldCascade,
 )
 from syncengine.execute import retry, transfer
 from syncengine.execute.blame import run_parted
-from syncengine.execute.guards import broken, check_error, failing, limit_error
-from syncengine.execute.places import places
+from syncengine.execute.complaints import complaint, unclosed
+from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
+from syncengine.execute.masking import masking
 from syncengine.execute.returning import PendingFile, write
-from syncengine.execute.rounding import would_round
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     Check,
@@ -48,13 +43,6 @@ from syncengine.model.report import Report
 from syncengine.protocols import Source
 
 PINNED_PATH = "pg_catalog, pg_temp"
-_FAILURES: dict[str, type[SyncError]] = {
-    "null-keys": NullKeys,
-    "duplicate-keys": DuplicateKeys,
-    "ambiguous-key": AmbiguousKey,
-    "unresolved-lookup": UnresolvedLookup,
-    "would-cascade": WouldCascade,
-}
 
 
 class NothingToDo(Exception):
@@ -131,7 +119,8 @@ class Run:
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
         except psycopg.Error as error:
-            raise wrap(error, doing="committing") from error
+            with self._masking():
+                raise wrap(error, doing="committing") from error
         self.committed(unit, started)
 
     def perform(self, unit: Unit, *, as_planned: bool) -> None:
@@ -176,8 +165,12 @@ class Run:
                 spared -= 1
             elif isinstance(step, RunSql) and step.spares:
                 spared = step.spares if self._succeeds(unit, step) else 0
-            elif not (isinstance(step, RunSql) and step.last_resort) or last_resort:
+            elif self._wants(step, last_resort=last_resort):
                 self._timed(unit, step)
+
+    def _wants(self, step: Step, *, last_resort: bool) -> bool:
+        """Tell whether a step is to be carried out; samples are for previews."""
+        return not isinstance(step, Sample) and (last_resort or not getattr(step, "last_resort", False))
 
     def _succeeds(self, unit: Unit, step: RunSql) -> bool:
         """Try a short cut; one that the data or the server does not allow is undone."""
@@ -198,12 +191,16 @@ class Run:
     def _timed(self, unit: Unit, step: Step) -> None:
         started = time.monotonic()
         self.emit(ev.StepStarted(unit=unit.name, step=step.title))
-        try:
-            rows = self._step(unit, step)
-        except psycopg.Error as error:
-            raise wrap(error, doing=f'at step "{step.title}"') from error
+        with self._masking():
+            try:
+                rows = self._step(unit, step)
+            except psycopg.Error as error:
+                raise wrap(error, doing=f'at step "{step.title}"') from error
         seconds = time.monotonic() - started
         self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=rows, seconds=seconds))
+
+    def _masking(self) -> AbstractContextManager[None]:
+        return masking(self.plan.sensitive, self.plan.target)
 
     def _step(self, unit: Unit, step: Step) -> int:
         match step:
@@ -222,7 +219,7 @@ class Run:
             case CheckResult():
                 return self._check_result(step)
             case Sample():
-                return 0
+                raise AssertionError("a sample is for previews")
             case Classify():
                 return self._classify(unit, step)
             case Claim():
@@ -274,18 +271,7 @@ class Run:
             wrapped.location = step.location
             raise wrapped from error
         if found:
-            samples = "; ".join(str(row[0]) for row in found)
-            total = int(found[0][1])
-            more = f" and {total - len(found)} more" if total > len(found) else ""
-            if step.failure == "rounded-values":
-                raise would_round(step, self.source, [str(row[0]) for row in found], total)
-            where = places(self.source, step.fields, [str(row[0]) for row in found]) if step.fields else ()
-            raise _FAILURES[step.failure](
-                f"{step.message}: {total}",
-                detail=f"{samples}{more}" + (f"; at {', '.join(where)}" if where else ""),
-                hint=step.hint,
-                location=step.location,
-            )
+            raise complaint(step, found, self.source, self.plan.sensitive)
         return 0
 
     def _claim(self, step: Claim) -> int:
@@ -303,12 +289,16 @@ class Run:
         return len(found)
 
     def _check_result(self, step: CheckResult) -> int:
-        self._use_path(True)
-        found = failing(step, self.connection)
-        self._use_path(False)
+        found = self._failing(step)
         if found:
             self._block(check_error(found))
         return len(found)
+
+    def _failing(self, step: CheckResult) -> tuple[FailedCheck, ...]:
+        self._use_path(True)
+        found = failing(step, self.connection)
+        self._use_path(False)
+        return found
 
     def _block(self, error: SyncError) -> None:
         raise error
@@ -331,16 +321,9 @@ class Run:
 
     def _close_books(self, *, exact: bool) -> None:
         """Refuse to publish unless every row read is in exactly one class, and if `exact` all writes were made."""
-        books = self.report.books
-        unwritten, undeleted = self.report.pending.unwritten, self.report.pending.undeleted
-        missed = min(unwritten, undeleted) < 0 or (exact and (unwritten or undeleted))
-        if not books.closed or missed:
-            raise BooksDoNotClose(
-                f"{books.rows_read} rows were read, but {books.inserted} inserted, {books.updated} updated,"
-                f" {books.unchanged} unchanged, {books.skipped} skipped, {books.duplicates} duplicates;"
-                f" {books.deleted} deleted",
-                hint="nothing was published; another process may have changed the staging table: run it again",
-            )
+        error = unclosed(self.report.books, self.report.pending, exact=exact)
+        if error is not None:
+            raise error
 
     def discard_files(self) -> None:
         for file in self._files:

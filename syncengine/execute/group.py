@@ -15,6 +15,7 @@ from syncengine.connect import wrap
 from syncengine.errors import Conflict, SyncError
 from syncengine.execute import retry
 from syncengine.execute.apply import NothingToDo, Run, may_repeat
+from syncengine.execute.masking import mask
 from syncengine.model import events as ev
 from syncengine.model.plan import CheckResult, Unit
 
@@ -29,13 +30,17 @@ class GroupFailed(Exception):
 
 
 @contextmanager
-def _blaming(run: Run) -> Iterator[None]:
+def _blaming(run: Run, others: Sequence[Run] = ()) -> Iterator[None]:
+    """Say that a run failed; `others` may be to blame as well, and their values are not shown either."""
     try:
         yield
     except SyncError as error:
         raise GroupFailed(run, error) from error
     except psycopg.Error as error:
-        raise GroupFailed(run, wrap(error, doing="publishing")) from error
+        wrapped = wrap(error, doing="publishing")
+        wrapped.__cause__ = error
+        mask(wrapped, {name for one in (run, *others) for name in one.plan.sensitive})
+        raise GroupFailed(run, wrapped) from wrapped
 
 
 class Group:
@@ -76,7 +81,7 @@ class Group:
         isolation = retry.isolation("repeatable read", attempt, self._runs[0].plan.retries)
         self._connection.isolation_level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
         last = self._runs[-1]
-        with _blaming(last), self._connection.transaction():
+        with _blaming(last, self._runs), self._connection.transaction():
             for run in self._runs:
                 with _blaming(run):
                     run.open(_publishing(run))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -14,6 +14,8 @@ from syncengine.model.report import Counts
 from syncengine.model.spec import CheckSpec, Limits
 
 _READ_ONLY = "25006"
+# A check that does not hold, what its query gave, and where it stands.
+FailedCheck = tuple[CheckSpec, str, Location]
 
 
 def broken(limits: Limits, books: Counts, stored: int) -> tuple[tuple[str, str, int], ...]:
@@ -65,9 +67,7 @@ def limit_error(step: CheckLimits, found: tuple[tuple[str, str, int], ...]) -> L
     )
 
 
-def failing(
-    step: CheckResult, connection: psycopg.Connection[TupleRow]
-) -> tuple[tuple[CheckSpec, str, Location], ...]:
+def failing(step: CheckResult, connection: psycopg.Connection[TupleRow]) -> tuple[FailedCheck, ...]:
     """Return the checks that do not hold, what each gave, and where it stands; none of them can write."""
     return tuple(
         (check, given, place)
@@ -93,10 +93,10 @@ def _given(check: CheckSpec, place: Location, connection: psycopg.Connection[Tup
     value = rows[0][0]
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "true", False: "false"}[value]
-    return f"{value!r}, which is no boolean"
+    return f"a value of another type than boolean ({type(value).__name__})"
 
 
-def check_error(found: tuple[tuple[CheckSpec, str, Location], ...]) -> CheckFailed:
+def check_error(found: Sequence[FailedCheck]) -> CheckFailed:
     """Return the error for the checks that do not hold."""
     check, given, place = found[0]
     others = "; ".join(f"{other.name}: {_sentence(other, result)}" for other, result, _ in found[1:])

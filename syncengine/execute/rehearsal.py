@@ -13,6 +13,7 @@ import psycopg
 from syncengine.connect import wrap
 from syncengine.errors import SyncError
 from syncengine.execute.apply import NothingToDo, Run
+from syncengine.execute.guards import FailedCheck, check_error
 from syncengine.model import events as ev
 from syncengine.model.plan import CheckResult, Counter, RunSql, Sample, Step, Unit, WriteFile
 from syncengine.model.preview import Preview, SampleRow
@@ -62,6 +63,9 @@ class Rehearsal(Run):
             self._close_books(exact=not self.report.published_before)
         self.emit(ev.UnitRehearsed(unit=unit.name, seconds=time.monotonic() - started))
 
+    def _wants(self, step: Step, *, last_resort: bool) -> bool:
+        return isinstance(step, Sample) or super()._wants(step, last_resort=last_resort)
+
     def _step(self, unit: Unit, step: Step) -> int:
         match step:
             case RunSql() if step.writes:
@@ -95,14 +99,16 @@ class Rehearsal(Run):
 
     def _check_result(self, step: CheckResult) -> int:
         """Evaluate checks on what the target would hold; what only a run can tell is noted."""
-        found = 0
+        found: list[FailedCheck] = []
         for check, place in zip(step.checks, step.locations, strict=True):
             try:
-                found += super()._check_result(replace(step, checks=(check,), locations=(place,)))
+                found += self._failing(replace(step, checks=(check,), locations=(place,)))
             except SyncError:
                 self._use_path(False)
                 self._unchecked = (*self._unchecked, check.name)
-        return found
+        if found:
+            self._block(check_error(found))
+        return len(found)
 
     def _block(self, error: SyncError) -> None:
         self._blocked = self._blocked or error

@@ -90,7 +90,20 @@ def _cell(text: str | None) -> str:
         return "NULL"
     if len(text) > _LONGEST:
         text = text[: _LONGEST - 1] + "…"
-    return json.dumps(text, ensure_ascii=False) if _UNCLEAR.search(text) or text in ("", "NULL") else text
+    clear = text.isprintable() and not _UNCLEAR.search(text) and text not in ("", "NULL")
+    return text if clear else visible(json.dumps(text, ensure_ascii=False))
+
+
+def visible(text: str) -> str:
+    r"""Return a text whose characters can all be seen, but for line breaks: none tells a terminal what to do.
+
+    >>> print(visible("red \x1b[31m"))
+    red \x1b[31m
+    """
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode()
+        for char in text
+    )
 
 
 def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:

@@ -245,7 +245,8 @@ class After:
 class Plan:
     """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
 
-    `preview` holds exact numbers, where they were asked for.
+    `preview` holds exact numbers, where they were asked for.  `sensitive` are the names under which errors must show no
+    value.
     """
 
     name: str
@@ -268,6 +269,7 @@ class Plan:
     bytes: int | None = None
     preview: Preview | None = None
     after: tuple[After, ...] = ()
+    sensitive: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -252,7 +252,8 @@ class Spec:
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
-    `allow_functions` and `roots` come from the project file; `again` from the call: publish a source once more.
+    `allow_functions` and `roots` come from the project file; `again` and `previewed` from the call:
+    publish a source once more; only count and show what would change.
     """
 
     name: str
@@ -287,6 +288,7 @@ class Spec:
     returning: Returning | None = None
     execution: Execution = Execution()
     again: bool = False
+    previewed: bool = False
     depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"

@@ -158,6 +158,7 @@ class Task:
     `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
     gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
     `predicate` tells which rows meet conflicts: the arbiter's, which is `conflict_where` or wider; None for all.
+    `lacking` says which rights the role has not that a run needs, where it is only to be previewed.
     """
 
     spec: Spec
@@ -183,6 +184,7 @@ class Task:
     rehearsed: bool = False
     staged_rows: int | None = None
     infers: bool = False
+    lacking: tuple[str, ...] = ()
 
     @property
     def target(self) -> QualifiedName:

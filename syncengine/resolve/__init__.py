@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from syncengine.errors import Location, SpecErrors, SyncError
@@ -12,6 +13,8 @@ from syncengine.model.task import Key, Task
 from syncengine.protocols import Mode
 from syncengine.resolve.columns import map_columns, undeclared
 from syncengine.resolve.fitness import (
+    READING,
+    WRITING,
     misfits,
     missing_rights,
     one_version_only,
@@ -93,11 +96,12 @@ def resolve(
         staged_rows=staged_rows,
         infers=infers,
     )
-    problems += [*unplaced(task, mode), *one_version_only(task)]
-    problems += [*missing_rights(task, mode), *unremembered(task)]
+    writing = [*missing_rights(task, mode, WRITING), *unremembered(task)]
+    problems += [*unplaced(task, mode), *one_version_only(task), *missing_rights(task, mode, READING)]
+    problems += [] if spec.previewed else writing
     if problems:
         raise SpecErrors(in_order(problems))
-    return task
+    return replace(task, lacking=tuple(f"{error.message}: {error.hint}" for error in writing))
 
 
 def in_order(problems: list[SyncError]) -> list[SyncError]:

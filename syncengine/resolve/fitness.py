@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from syncengine.arbiter import quote_if_needed
 from syncengine.errors import MissingPrivilege, SyncError, TargetError
@@ -11,6 +11,10 @@ from syncengine.model.spec import Spec
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
 from syncengine.resolve.lookup import in_sql
+
+# docs/spec.md §11, rule 15: a preview needs the first only.
+READING = ("SELECT",)
+WRITING = ("INSERT", "UPDATE", "DELETE")
 
 
 def misfits(spec: Spec, table: TableFacts, server: ServerFacts, mode: Mode) -> list[SyncError]:
@@ -83,8 +87,8 @@ def _unfit(table: TableFacts, server: ServerFacts, mode: Mode) -> Iterable[tuple
         yield f"{table} is a {table.kind_text} that can't be updated", "sync its base table"
 
 
-def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
-    """Return one error with the GRANT for each right that the role lacks."""
+def missing_rights(task: Task, mode: Mode, of: Collection[str]) -> list[SyncError]:
+    """Return one error with the GRANT for each right among `of` that the role lacks."""
     if not task.table.exists:
         return []
     needed = {
@@ -99,7 +103,7 @@ def missing_rights(task: Task, mode: Mode) -> list[SyncError]:
         rights.append("SELECT")
     if task.soft is not None and "DELETE" in rights:
         rights.remove("DELETE")
-    for right in rights:
+    for right in (right for right in rights if right in of):
         # LOCK TABLE takes a right to the whole table, be it this or that.
         lock = task.locks and "DELETE" not in rights
         whole = {"SELECT": _reads_places(task), "UPDATE": lock, "DELETE": True}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
+from syncengine.model.masking import hides
 from syncengine.model.plan import Sample
 from syncengine.model.task import QualifiedName, Task
 from syncengine.sql.changes import CHANGES, of_class, op_column, same_place, same_row, set_column
@@ -72,7 +73,7 @@ def _sample(
     order = commas(value for _, value in keys) if keys else _row_text(old or new or ())
     text = SQL("SELECT {}, {}, {} FROM {} ORDER BY {} LIMIT {}")
     statement = text.format(
-        _object(_masked(task, keys)),
+        _object(_key(task, keys)),
         _object(_masked(task, old)) if old is not None else SQL("NULL"),
         _object(_masked(task, new, old)) if new is not None else SQL("NULL"),
         rows,
@@ -80,6 +81,14 @@ def _sample(
         Literal(MOST_ROWS),
     )
     return Sample(title=f"sample of {op}", sql=statement.as_string(), op=op)  # type: ignore[arg-type]
+
+
+def _key(task: Task, keys: Sequence[Named]) -> list[Named]:
+    """Return the key, masked where it is, or is computed from, a sensitive column."""
+    return [
+        (name, Literal(_MASK) if hides(task, part) else value)
+        for part, (name, value) in zip(task.keys, keys, strict=True)
+    ]
 
 
 def _row_text(values: Sequence[Named]) -> Composed:

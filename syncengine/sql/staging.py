@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from psycopg.sql import SQL, Composable, Composed, Literal
+from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.model.facts import CsvFormat
-from syncengine.model.task import Joined, Loaded, MatchColumn, QualifiedName, Rounding, Task
+from syncengine.model.task import Loaded, QualifiedName, Task
 from syncengine.sql.clauses import (
     cast,
-    expression,
-    incoming,
-    incoming_predicate,
-    key,
-    key_list,
-    outside,
-    sample,
     type_of,
 )
-from syncengine.sql.names import beside, commas, ident, operator, quoted, stage_name
-
-REPEATED = ("pg_temp", "repeated")
+from syncengine.sql.names import beside, commas, ident, quoted, stage_name
 
 
 def lock_name(name: str) -> Composed:
@@ -103,95 +94,6 @@ def create_load(task: Task, relation: QualifiedName) -> Composed:
     return _create(relation, columns)
 
 
-def convert(task: Task, stage: QualifiedName, load: QualifiedName) -> Composed:
-    """Return the statement that computes the loaded columns from the staged fields."""
-    columns = [ident(column.name) for column in task.loaded]
-    values = [_converted(column) for column in task.loaded]
-    if keeps_order(task):
-        columns.append(ident(row_number(task)))
-        values.append(Composed([ident("source", row_number(task))]))
-    if task.absent is not None:
-        columns.append(ident(task.absent))
-        values.append(Composed([ident("source", task.absent)]))
-    return _convert(task, stage, load, columns, values)
-
-
-def convert_one(task: Task, column: Loaded, stage: QualifiedName, load: QualifiedName) -> Composed:
-    """Return the statement that computes one of the loaded columns, to learn whether it can be computed."""
-    return _convert(task, stage, load, [ident(column.name)], [_converted(column)])
-
-
-def _convert(
-    task: Task,
-    stage: QualifiedName,
-    load: QualifiedName,
-    columns: Sequence[Composable],
-    values: Sequence[Composed],
-) -> Composed:
-    text = SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS source{}")
-    joins = Composed(
-        [
-            SQL(" LEFT JOIN {} AS {} ON {}").format(ident(*joined.table), ident(joined.alias), _found(joined))
-            for joined in task.lookups
-        ]
-    )
-    return text.format(ident(*load), commas(columns), commas(values), ident(*stage), joins)
-
-
-def _found(joined: Joined) -> Composed:
-    """Return the condition that a row of the looked-up table is the one."""
-    return SQL(" AND ").join(
-        [
-            SQL("{} {} {}").format(ident(joined.alias, item.column), operator(item.equality), _sought(item))
-            for item in joined.match
-        ]
-    )
-
-
-def _sought(item: MatchColumn) -> Composed:
-    return cast(expression(item.value), item.base_type)
-
-
-def _natural_key(joined: Joined) -> Composed:
-    """Return what is looked up as JSON text, for error messages."""
-    pairs = [SQL("{}, {}").format(Literal(item.column), _sought(item)) for item in joined.match]
-    return SQL("CAST(json_build_object({}) AS text)").format(commas(pairs))
-
-
-def check_unresolved(joined: Joined, stage: QualifiedName) -> Composed:
-    """Return the query for natural keys that a lookup finds no row for; NULL finds none."""
-    text = SQL(
-        "SELECT sample, count(*) OVER () FROM (SELECT {} AS sample FROM {} AS source"
-        " WHERE NOT EXISTS (SELECT FROM {} AS {} WHERE {})) AS unresolved GROUP BY sample LIMIT 5"
-    )
-    table, alias = ident(*joined.table), ident(joined.alias)
-    return text.format(_natural_key(joined), ident(*stage), table, alias, _found(joined))
-
-
-def check_ambiguous_lookup(joined: Joined, stage: QualifiedName) -> Composed:
-    """Return the query for natural keys that a lookup finds several rows for (docs/spec.md §11, rule 11)."""
-    columns = commas(ident(joined.alias, item.column) for item in joined.match)
-    pairs = commas(
-        SQL("{}, {}").format(Literal(item.column), ident(joined.alias, item.column)) for item in joined.match
-    )
-    text = SQL(
-        "SELECT CAST(json_build_object({}) AS text), count(*) OVER () FROM {} AS {}"
-        " WHERE EXISTS (SELECT FROM {} AS source WHERE {}) GROUP BY {} HAVING count(*) > 1 LIMIT 5"
-    )
-    alias = ident(joined.alias)
-    return text.format(pairs, ident(*joined.table), alias, ident(*stage), _found(joined), columns)
-
-
-def _converted(column: Loaded) -> Composed:
-    """Return a column's value, cast to the type without its modifiers.
-
-    It is then assigned: a cast to varchar(3) would cut a text without a word, the assignment refuses it.
-    """
-    if column.value is None:
-        return Composed([ident("source", column.name)])
-    return cast(expression(column.value), column.base_type)
-
-
 def copy_in(relation: QualifiedName, columns: Sequence[str], csv: CsvFormat | None) -> Composed:
     """Return COPY FROM STDIN for CSV of this dialect, or for text rows."""
     statement = SQL("COPY {} ({}) FROM STDIN").format(ident(*relation), quoted(columns))
@@ -239,133 +141,6 @@ def analyze(relation: QualifiedName, columns: Sequence[str]) -> Composed:
 
 def drop(relation: QualifiedName) -> Composed:
     return SQL("DROP TABLE IF EXISTS {}").format(ident(*relation))
-
-
-def check_rounding(roundings: Sequence[Rounding], stage: QualifiedName) -> Composed:
-    """Return the query for rows with values that a cast on their way into a column would change, in one scan.
-
-    A sample is a JSON object: field → [column, type, value].
-    """
-    tests = [_changed_by(item) for item in roundings]
-    pair = SQL("{}, CASE WHEN {} THEN json_build_array({}, {}, CAST({} AS text)) END")
-    values = commas(
-        pair.format(Literal(item.field), test, Literal(item.column), Literal(item.type), ident(item.staged))
-        for item, test in zip(roundings, tests, strict=True)
-    )
-    sampled = SQL("CAST(json_strip_nulls(json_build_object({})) AS text)").format(values)
-    text = SQL("SELECT {}, count(*) OVER () FROM {} WHERE {} LIMIT 5")
-    return text.format(sampled, ident(*stage), SQL(" OR ").join(tests))
-
-
-def _changed_by(rounding: Rounding) -> Composed:
-    """Return the condition that a cast changes the staged value."""
-    value: Composable = ident(rounding.staged)
-    for type_name in rounding.casts:
-        value = cast(value, type_name)
-    back = cast(cast(value, rounding.type), rounding.casts[-1])
-    return SQL("{} IS DISTINCT FROM {}").format(value, back)
-
-
-def check_null_keys(task: Task) -> Composed | None:
-    """Return the query for rows that can meet no conflict; None where there can be none."""
-    condition, stated = outside(task), task.spec.conflict_where
-    if stated is not None and stated != task.predicate:
-        beyond = SQL("{} IS NOT TRUE").format(incoming(task, stated))
-        condition = SQL(" OR ").join([condition, beyond]) if condition is not None else beyond
-    if condition is None or task.null_keys != "error":
-        return None
-    text = SQL("SELECT {}, count(*) OVER () FROM {} AS excluded WHERE {} LIMIT 5")
-    return text.format(sample(task.keys, "excluded"), ident(*task.relation), condition)
-
-
-def _keyed(task: Task) -> Composed:
-    """Return a WHERE clause that leaves out the rows which never conflict."""
-    condition = outside(task)
-    return SQL(" WHERE ({}) IS NOT TRUE").format(condition) if condition is not None else Composed([])
-
-
-def index_keys(task: Task) -> Composed:
-    """Return the unique index that can only be made if each key comes once."""
-    nulls = SQL(" NULLS NOT DISTINCT" if any(part.match_nulls for part in task.keys) else "")
-    predicate = incoming_predicate(task, alias=None)
-    where = SQL(" WHERE {}").format(predicate) if predicate is not None else SQL("")
-    keys = commas(SQL("({})").format(key(part, None)) for part in task.keys)
-    return SQL("CREATE UNIQUE INDEX ON {} ({}){}{}").format(ident(*task.relation), keys, nulls, where)
-
-
-def find_repeated_keys(task: Task) -> Composed:
-    """Return the statement that keeps the keys which come more than once in `pg_temp.repeated`."""
-    columns = [
-        SQL("{} AS {}").format(key(part, "excluded"), ident(f"k{number}"))
-        for number, part in enumerate(task.keys)
-    ]
-    text = SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} AS excluded{} GROUP BY {}{}")
-    return text.format(
-        ident(*REPEATED),
-        commas(columns),
-        ident(*task.relation),
-        _keyed(task),
-        key_list(task.keys, "excluded"),
-        SQL(" HAVING count(*) > 1"),
-    )
-
-
-def _is_repeated(task: Task) -> Composed:
-    """Return the condition that joins `excluded` with the repeated keys."""
-    tests = []
-    for number, part in enumerate(task.keys):
-        left, right = key(part, "excluded"), ident("repeated", f"k{number}")
-        if part.match_nulls:
-            tests.append(SQL("ARRAY[{}] {} ARRAY[{}]").format(left, operator(("pg_catalog", "=")), right))
-        else:
-            tests.append(SQL("{} {} {}").format(left, operator(part.equality), right))
-    return SQL(" AND ").join(tests)
-
-
-def check_duplicate_keys(task: Task) -> Composed:
-    """Return the query for repeated keys whose rows are not all identical."""
-    told = [column.name for column in task.loaded if not column.stable]
-    told += [task.absent] if task.absent is not None else []
-    image = SQL("CAST(ROW({}) AS record)").format(quoted(told, "excluded"))
-    keys = key_list(task.keys, "excluded")
-    text = SQL(
-        "SELECT sample, count(*) OVER () FROM (SELECT {} AS sample, {} AS image,"
-        " first_value({}) OVER (PARTITION BY {}) AS first FROM {} AS excluded JOIN {} AS repeated ON {}) AS rows"
-        " WHERE image OPERATOR(pg_catalog.*<>) first GROUP BY sample LIMIT 5"
-    )
-    sampled = sample(task.keys, "excluded")
-    relation, repeated = ident(*task.relation), ident(*REPEATED)
-    return text.format(sampled, image, image, keys, relation, repeated, _is_repeated(task))
-
-
-def delete_duplicates(task: Task) -> Composed:
-    """Return the statement that takes all but the winning row of each repeated key out of staging."""
-    text = SQL(
-        "DELETE FROM {} AS staged USING (SELECT excluded.ctid AS tid, row_number() OVER (PARTITION BY {}{}) AS place"
-        " FROM {} AS excluded JOIN {} AS repeated ON {}) AS ranked"
-        " WHERE staged.ctid = ranked.tid AND ranked.place > 1"
-    )
-    relation = ident(*task.relation)
-    keys = key_list(task.keys, "excluded")
-    return text.format(relation, keys, _winner(task), relation, ident(*REPEATED), _is_repeated(task))
-
-
-def _winner(task: Task) -> Composed:
-    """Return the ORDER BY that puts the winner first; ties go to the later record, NULL loses."""
-    number = ident("excluded", row_number(task))
-    match task.spec.duplicates.keep:
-        case "error":
-            return Composed([])
-        case "first":
-            return SQL(" ORDER BY {}").format(number)
-        case "last":
-            return SQL(" ORDER BY {} DESC").format(number)
-        case "max":
-            by = ident("excluded", task.spec.duplicates.by or "")
-            return SQL(" ORDER BY {} DESC NULLS LAST, {} DESC").format(by, number)
-        case "min":
-            by = ident("excluded", task.spec.duplicates.by or "")
-            return SQL(" ORDER BY {} NULLS LAST, {} DESC").format(by, number)
 
 
 def count_staged(relation: QualifiedName) -> Composed:

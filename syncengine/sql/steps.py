@@ -7,8 +7,8 @@ from psycopg.sql import Composed
 from syncengine.model.facts import Handover
 from syncengine.model.plan import Check, Claim, CopyIn, Counter, Part, RunSql, Step, Unit
 from syncengine.model.task import Joined, QualifiedName, Task
+from syncengine.sql import convert, keys, staging
 from syncengine.sql import ledger as ledger_sql
-from syncengine.sql import staging
 
 
 def text(statement: Composed) -> str:
@@ -59,13 +59,13 @@ def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[St
     parts = tuple(
         Part(
             column=column.name,
-            sql=text(staging.convert_one(task, column, stage, load)),
+            sql=text(convert.convert_one(task, column, stage, load)),
             location=task.spec.mark(f"/columns/{column.name}"),
         )
         for column in task.loaded
         if column.value is not None
     )
-    sql = text(staging.convert(task, stage, load))
+    sql = text(convert.convert(task, stage, load))
     checks = (check for joined in task.lookups for check in _resolved(task, joined, stage))
     return (*checks, RunSql(title="compute the columns", sql=sql, parts=parts))
 
@@ -76,7 +76,7 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
     location = task.spec.mark(f"/lookups/{joined.column}")
     ambiguous = Check(
         title=f"{joined.column}: no natural key comes twice in {table}",
-        sql=text(staging.check_ambiguous_lookup(joined, stage)),
+        sql=text(convert.check_ambiguous_lookup(joined, stage)),
         failure="unresolved-lookup",
         message=f"natural keys that several rows of {table} have",
         hint=f"match more columns, or make them unique in {table}",
@@ -86,7 +86,7 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
         return (ambiguous,)
     unresolved = Check(
         title=f"{joined.column}: each natural key is found in {table}",
-        sql=text(staging.check_unresolved(joined, stage)),
+        sql=text(convert.check_unresolved(joined, stage)),
         failure="unresolved-lookup",
         message=f"natural keys that no row of {table} has",
         hint=f"add them to {table} first, or let the column be NULL: `missing: null`",
@@ -104,7 +104,7 @@ def not_rounded(task: Task, stage: QualifiedName) -> tuple[Check, ...]:
     return (
         Check(
             title=f"no value is rounded ({columns})",
-            sql=text(staging.check_rounding(task.roundings, stage)),
+            sql=text(convert.check_rounding(task.roundings, stage)),
             failure="rounded-values",
             message="rows with values that would be rounded",
             hint="mend the source or the column's type, or round on purpose by an expression",
@@ -144,8 +144,8 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
     title = (
         f"index the keys: it proves that each comes once, or the next {len(look)} steps look for duplicates"
     )
-    index = RunSql(title=title, sql=text(staging.index_keys(task)), spares=len(look))
-    null_keys = staging.check_null_keys(task)
+    index = RunSql(title=title, sql=text(keys.index_keys(task)), spares=len(look))
+    null_keys = keys.check_null_keys(task)
     if null_keys is None:
         return (index, *look)
     check = Check(
@@ -161,14 +161,14 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
 
 
 def _looking_for_duplicates(task: Task, fields: tuple[str, ...]) -> tuple[Step, ...]:
-    keys = ", ".join(part.text for part in task.keys)
-    find = text(staging.find_repeated_keys(task))
-    steps: list[Step] = [RunSql(title=f"find keys that come twice ({keys})", sql=find)]
+    named = ", ".join(part.text for part in task.keys)
+    find = text(keys.find_repeated_keys(task))
+    steps: list[Step] = [RunSql(title=f"find keys that come twice ({named})", sql=find)]
     if task.spec.duplicates.keep == "error":
         steps.append(
             Check(
                 title="no key with two different rows",
-                sql=text(staging.check_duplicate_keys(task)),
+                sql=text(keys.check_duplicate_keys(task)),
                 failure="duplicate-keys",
                 message="keys that come more than once in the source, with different rows",
                 hint="mend the source, or say which row wins: `duplicates: last`",
@@ -176,7 +176,7 @@ def _looking_for_duplicates(task: Task, fields: tuple[str, ...]) -> tuple[Step, 
                 fields=fields,
             )
         )
-    delete = text(staging.delete_duplicates(task))
+    delete = text(keys.delete_duplicates(task))
     return (*steps, RunSql(title="take duplicates out", sql=delete, counts="duplicates"))
 
 

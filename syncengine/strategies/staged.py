@@ -20,10 +20,11 @@ class Staged:
 
     def judge(self, task: Task) -> Verdict:
         if not task.server.engine_schema and not task.server.temporary:
-            schema = task.spec.ledger_schema
+            schema, database = task.spec.ledger_schema, f"DATABASE {task.server.database}"
+            where = f"SCHEMA {schema}" if task.server.engine_schema_exists else database
             reason = (
                 f"{task.server.role} may make no tables in schema {schema} nor temporary ones:"
-                f" GRANT CREATE ON SCHEMA {schema}, or GRANT TEMPORARY ON DATABASE {task.server.database}"
+                f" GRANT CREATE ON {where}, or GRANT TEMPORARY ON {database}"
             )
             return Misfit(strategy=self.name, reason=reason)
         if (task.keys or task.locks) and not task.server.temporary:

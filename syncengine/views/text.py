@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from syncengine.errors import DependencyFailed, SyncError
+from syncengine.model.explain import visible
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
 from syncengine.model.spec import Spec
@@ -40,7 +41,7 @@ def problem(error: SyncError) -> str:
     lines = [f"{place}{error.message} [{error.code}]"]
     lines += [f"  detail: {error.detail}"] if error.detail else []
     lines += [f"  hint:   {error.hint}"] if error.hint else []
-    return "\n".join(lines)
+    return visible("\n".join(lines))
 
 
 def _lines(report: Report) -> Iterator[str]:

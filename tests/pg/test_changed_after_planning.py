@@ -12,8 +12,6 @@ from syncengine.errors import SyncError
 from syncengine.model.events import Event, StepStarted
 from tests.servers import Database
 
-pytestmark = pytest.mark.every_server
-
 TABLE = "CREATE TABLE t (id int CONSTRAINT t_key UNIQUE, name text); INSERT INTO t VALUES (1, 'one')"
 STATEMENT = (
     "INSERT INTO t (id, name) VALUES (1, '10'), (2, '20') ON CONFLICT (id) DO UPDATE SET name = excluded.name"

@@ -16,8 +16,6 @@ from syncengine.sources._csvfile import CsvFile
 from syncengine.sources._dialect import layout
 from tests.servers import Server
 
-pytestmark = pytest.mark.every_server
-
 PIECES = [
     "a",
     "b,c",
@@ -131,6 +129,7 @@ def test_rows_and_blocks_are_what_copy_reads(conn, dialect, columns, text, sizes
         assert through == direct
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize(
     ("text", "values"),
     [

@@ -14,8 +14,6 @@ import syncengine
 from tests.runs import counts, places, refused, sync
 from tests.servers import Database
 
-pytestmark = pytest.mark.every_server
-
 METHODS = ["staged", "rows"]
 TABLE = """
 CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, k text UNIQUE, v text, d text DEFAULT 'default');

@@ -11,8 +11,6 @@ import pytest
 import syncengine
 from tests.servers import Database
 
-pytestmark = pytest.mark.every_server
-
 STRATEGIES = ["staged", "rows"]
 
 
