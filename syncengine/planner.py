@@ -17,12 +17,19 @@ from syncengine.protocols import Mode, Strategy
 WORK_MEM = "128MB"
 # ANALYZE of staging samples 300 rows for each of these: enough to tell how many rows and keys there are.
 SAMPLE = "20"
-# docs/spec.md §2, `session`; the last two are for speed alone.
+# docs/spec.md §2, `session`.  The texts of rows are read and written by these, so no setting of the database or the
+# role may change them; the last two are for speed alone.
 DEFAULT_SESSION = (
     ("TimeZone", "UTC"),
     # ISO alone would leave the order of day and month to the database.
     ("DateStyle", "ISO, MDY"),
     ("IntervalStyle", "postgres"),
+    ("array_nulls", "on"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    ("xmloption", "content"),
+    ("standard_conforming_strings", "on"),
+    ("transform_null_equals", "off"),
     ("work_mem", WORK_MEM),
     ("default_statistics_target", SAMPLE),
 )

@@ -171,6 +171,7 @@ def document(plan: Plan) -> dict[str, object]:
         ],
         **counts,
         "samples": [_sample(sample) for sample in preview.samples] if preview is not None else None,
+        "unchecked": list(preview.unchecked) if preview is not None else None,
         "error": error.document() if error is not None else None,
     }
 

@@ -8,8 +8,8 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.masking import hides
 from syncengine.model.plan import Sample
-from syncengine.model.task import QualifiedName, Task
-from syncengine.sql.changes import CHANGES, of_class, op_column, same_place, same_row, set_column
+from syncengine.model.task import Assignment, Loaded, QualifiedName, Task
+from syncengine.sql.changes import CHANGES, of_class, op_column, same_place, same_row, set_column, typed
 from syncengine.sql.clauses import key, stored
 from syncengine.sql.names import commas, ident
 
@@ -31,7 +31,7 @@ def of_staged(task: Task) -> tuple[Sample, ...]:
 
 
 def _inserted(task: Task, relation: QualifiedName) -> Sample:
-    new = [(name, ident("excluded", name)) for name in task.columns]
+    new = [(column.name, _incoming(column)) for column in task.loaded]
     where: Composable = SQL("")
     if relation == CHANGES:
         where = SQL(" WHERE excluded.{} OPERATOR(pg_catalog.=) 'insert'").format(ident(op_column(task)))
@@ -40,15 +40,31 @@ def _inserted(task: Task, relation: QualifiedName) -> Sample:
 
 
 def _updated(task: Task) -> Sample:
+    loaded = {column.name: column for column in task.loaded}
     new: list[Named] = [
-        (item.column, ident("excluded", item.column if item.expression is None else set_column(task, number)))
+        (item.column, _incoming(loaded[item.column]) if item.expression is None else _set(task, number, item))
         for number, item in enumerate(task.assignments)
     ]
+    if task.soft is not None:
+        new.append((task.soft.column, typed(task.soft.live, task.soft.base_type)))
     if task.versions is not None:
-        new = [(column.name, ident("excluded", column.name)) for column in task.versions.tracked]
+        new = [(column.name, _incoming(column)) for column in task.versions.tracked]
     old = [(name, ident("target", name)) for name, _ in new]
     rows = _joined(task, "update", same_row(task))
     return _sample(task, "update", rows, "excluded", old=old, new=new)
+
+
+def _incoming(column: Loaded) -> Composable:
+    """Return an incoming value.  One that depends on the run's time is shown as its expression: no two are equal."""
+    if column.stable and column.value is not None:
+        return Literal(column.value.text)
+    return ident("excluded", column.name)
+
+
+def _set(task: Task, number: int, item: Assignment) -> Composable:
+    """Return what an assignment's expression sets; what is not compared is shown as the expression."""
+    assert item.expression is not None
+    return ident("excluded", set_column(task, number)) if item.compared else Literal(item.expression.text)
 
 
 def _deleted(task: Task) -> Sample:

@@ -152,6 +152,33 @@ def test_what_the_database_or_the_role_sets_does_not_change_what_is_read(db: Dat
     assert db.execute("SELECT day = '2024-03-02', at = '2024-07-01 12:00+00' FROM t") == [(True, True)]
 
 
+@pytest.mark.parametrize(
+    ("setting", "type_name", "text", "other"),
+    [
+        pytest.param("array_nulls = off", "text[]", "{NULL,a}", "{NULL}", id="array-nulls"),
+        pytest.param("extra_float_digits = -10", "float8", "0.12345678901234", "0.12345678901235", id="float-digits"),
+        pytest.param("bytea_output = escape", "bytea", "\\x00ff", "\\x00", id="bytea"),
+        pytest.param("standard_conforming_strings = off", "text", "a\\'b", "a", id="backslashes"),
+        pytest.param("IntervalStyle = sql_standard", "interval", "-1 days +02:00", "1 day", id="interval"),
+    ],
+)
+def test_no_other_setting_does_either(db: Database, setting: str, type_name: str, text: str, other: str):
+    db.execute(f"CREATE TABLE u (v {type_name})")
+    db.execute(f"INSERT INTO u SELECT CAST(%s AS {type_name})", [other])
+    db.execute(f"ALTER DATABASE {db.name} SET {setting}")
+    spec: dict[str, Any] = {"target": "u", "mode": "replace"}
+
+    plan = syncengine.plan({"name": "t", **spec}, source=[{"v": text}], connection=db.url, diff=True)
+    report = sync(db, [{"v": text}], **spec)
+
+    assert counts(report) == {"inserted": 1, "deleted": 1}
+    assert plan.preview is not None
+    stored = db.one("SELECT v::text FROM u") if type_name != "text[]" else "{NULL,a}"
+    assert [row.new for row in plan.preview.samples if row.op == "insert"] == [{"v": stored}]
+    if type_name == "text[]":
+        assert db.one("SELECT v[1] IS NULL FROM u") is True
+
+
 def test_a_preview_reads_as_the_run_does(db: Database, call: Call, tmp_path: Path):
     path = a_spec(tmp_path, source("id,day\n1,31.01.2024\n"), conflict_keys=["id"], session=BERLIN)
 
