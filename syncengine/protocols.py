@@ -111,7 +111,8 @@ class Mode(Protocol):
     """What must hold at the end, as statements over the staged relation.  Pure.
 
     `privileges` are those on the target.  `locks`: it keeps other writers off the target (docs/spec.md §11, rule 3),
-    which takes a table.  `resets`: columns that are not loaded go back to their defaults.  `versions`: a key has a row a version.
+    which takes a table.  `resets`: columns that are not loaded go back to their defaults.
+    `versions`: a key has a row a version.
     """
 
     name: ClassVar[str]

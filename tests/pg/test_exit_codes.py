@@ -15,7 +15,9 @@ from tests.calls import Call, caller
 from tests.conftest import RunCli
 from tests.servers import Database
 
-TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text, n int); INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2)"
+TABLE = (
+    "CREATE TABLE t (id int PRIMARY KEY, v text, n int); INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2)"
+)
 SAME = "id,v,n\n1,one,1\n2,two,2\n"
 OTHER = "id,v,n\n1,one,1\n2,zwei,2\n3,drei,3\n"
 TWICE = "id,v,n\n3,x,1\n3,y,1\n"
@@ -41,7 +43,9 @@ CASES = [
     pytest.param(OTHER, {}, (0, None), (0, None), 2, (0, None), id="changes"),
     pytest.param(SAME, {"mode": "mirror"}, (0, None), (0, None), 0, (0, None), id="a-mirror-in-step"),
     pytest.param("id,v,n\n1,one,1\n", {"mode": "mirror"}, (0, None), (0, None), 2, (0, None), id="a-delete"),
-    pytest.param(OTHER, {"where": "false", "mode": "update"}, (0, None), (0, None), 0, (0, None), id="all-skipped"),
+    pytest.param(
+        OTHER, {"where": "false", "mode": "update"}, (0, None), (0, None), 0, (0, None), id="all-skipped"
+    ),
     pytest.param(
         OTHER,
         {"limits": {"max_inserts": 0}},
@@ -62,11 +66,15 @@ CASES = [
     ),
     pytest.param(BAD, {}, (0, None), (1, "bad-row"), 1, (1, "bad-row"), id="a-bad-row"),
     pytest.param(TWICE, {}, (0, None), (1, "duplicate-keys"), 1, (1, "duplicate-keys"), id="duplicate-keys"),
+    pytest.param("id,v,n\n,x,1\n", {}, (0, None), (1, "null-keys"), 1, (1, "null-keys"), id="a-null-key"),
     pytest.param(
-        "id,v,n\n,x,1\n", {}, (0, None), (1, "null-keys"), 1, (1, "null-keys"), id="a-null-key"
-    ),
-    pytest.param(
-        None, {}, (1, "source-unreadable"), (1, "source-unreadable"), 1, (1, "source-unreadable"), id="no-file"
+        None,
+        {},
+        (1, "source-unreadable"),
+        (1, "source-unreadable"),
+        1,
+        (1, "source-unreadable"),
+        id="no-file",
     ),
     pytest.param(
         SAME,
@@ -78,7 +86,13 @@ CASES = [
         id="no-arbiter",
     ),
     pytest.param(
-        SAME, {"modus": "x"}, (3, "invalid-spec"), (3, "invalid-spec"), 3, (3, "invalid-spec"), id="no-such-key"
+        SAME,
+        {"modus": "x"},
+        (3, "invalid-spec"),
+        (3, "invalid-spec"),
+        3,
+        (3, "invalid-spec"),
+        id="no-such-key",
     ),
     pytest.param(
         SAME,
@@ -141,13 +155,19 @@ def specs(codes: tuple[int, ...]) -> None:
     for name, text in (("other.csv", OTHER), ("bad.csv", BAD), ("same.csv", SAME)):
         Path(name).write_text(text)
     documents = [
-        {"name": f"s{code}", "source": OUTCOMES[code][0], "target": "t", "conflict_keys": ["id"], **OUTCOMES[code][1]}
+        {
+            "name": f"s{code}",
+            "source": OUTCOMES[code][0],
+            "target": "t",
+            "conflict_keys": ["id"],
+            **OUTCOMES[code][1],
+        }
         for code in codes
     ]
     Path("all.yaml").write_text(yaml.safe_dump_all(documents))
 
 
-@pytest.mark.parametrize("codes", [pair for pair in itertools.permutations((3, 1, 5, 2, 0), 2)], ids=str)
+@pytest.mark.parametrize("codes", list(itertools.permutations((3, 1, 5, 2, 0), 2)), ids=str)
 def test_of_two_specs_the_graver_code_is_left(db: Database, call: Call, codes: tuple[int, ...]):
     specs(codes)
 
@@ -160,7 +180,9 @@ def test_of_two_specs_the_graver_code_is_left(db: Database, call: Call, codes: t
 
 
 @pytest.mark.parametrize("codes", [(5, 1, 0), (0, 5, 1), (1, 0, 5)], ids=str)
-def test_a_run_of_several_leaves_the_gravest_code_and_does_the_rest(db: Database, call: Call, codes: tuple[int, ...]):
+def test_a_run_of_several_leaves_the_gravest_code_and_does_the_rest(
+    db: Database, call: Call, codes: tuple[int, ...]
+):
     specs((*codes, 2))
 
     done = call("run", "all.yaml", "--format", "json")
@@ -229,7 +251,9 @@ RUN_KEYS = ["name", "mode", "strategy", *COUNTERS, "bytes_read", "seconds", "res
 PLAN_KEYS = ["name", "mode", "strategy", "reasons", "steps", "checks", *COUNTERS, "error"]
 
 
-def test_the_document_of_a_run_has_its_keys_whether_it_succeeds_or_not(db: Database, call: Call, tmp_path: Path):
+def test_the_document_of_a_run_has_its_keys_whether_it_succeeds_or_not(
+    db: Database, call: Call, tmp_path: Path
+):
     Path("t.csv").write_text(OTHER)
     for keys in ({}, {"limits": {"max_inserts": 0}}, {"conflict_keys": ["v"]}, {"modus": 1}):
         path = a_spec(tmp_path, "t.csv", **{"conflict_keys": ["id"], **keys})
@@ -242,7 +266,9 @@ def test_the_document_of_a_run_has_its_keys_whether_it_succeeds_or_not(db: Datab
                 assert set(spec["error"]) == {"code", "message", "detail", "hint", "location"}
 
 
-def test_the_document_of_a_plan_has_its_keys_and_null_counters_without_diff(db: Database, call: Call, tmp_path: Path):
+def test_the_document_of_a_plan_has_its_keys_and_null_counters_without_diff(
+    db: Database, call: Call, tmp_path: Path
+):
     Path("t.csv").write_text(OTHER)
     path = a_spec(tmp_path, "t.csv", conflict_keys=["id"])
 
@@ -286,13 +312,20 @@ def test_checks_that_only_a_run_can_tell_are_named_in_both_formats(db: Database,
 
 
 # --again
-def test_a_source_that_adds_up_is_published_once_and_again_when_asked(db: Database, call: Call, tmp_path: Path):
+def test_a_source_that_adds_up_is_published_once_and_again_when_asked(
+    db: Database, call: Call, tmp_path: Path
+):
     Path("t.csv").write_text("id,n\n1,10\n")
     path = a_spec(tmp_path, "t.csv", conflict_keys=["id"], update_columns={"n": "sum"})
 
     def run(*options: str) -> tuple[int, int, bool, object]:
         done = call("run", path, "--format", "json", *options)
-        return done.code, done.spec["updated"], done.spec["published_before"], db.one("SELECT n FROM t WHERE id = 1")
+        return (
+            done.code,
+            done.spec["updated"],
+            done.spec["published_before"],
+            db.one("SELECT n FROM t WHERE id = 1"),
+        )
 
     def foreseen(*options: str) -> tuple[int, int]:
         return call("plan", "--detailed-exitcode", path).code, call(

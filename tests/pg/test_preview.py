@@ -1,4 +1,4 @@
-"""`plan --diff`: exact numbers and samples, and nothing left behind: no table, no lock, no sequence value, no dead row."""
+"""`plan --diff`: exact numbers and samples, and nothing left behind: no table, lock, sequence value or dead row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ INSERT INTO t (id, v) SELECT n, 'old' FROM generate_series(1, 5) AS n"""
 VERSIONS = "CREATE TABLE h (id int, v text, valid_from timestamptz DEFAULT now(), valid_to timestamptz)"
 ROWS = [{"id": 1, "v": "old"}, {"id": 2, "v": "new"}, {"id": 9, "v": "nine"}]
 # Of this database alone: the catalogs that all databases share are written by other tests.
-CATALOG = "SELECT oid, relname::text, relfilenode, xmin::text FROM pg_class WHERE relnamespace <> 11 ORDER BY oid"
+CATALOG = (
+    "SELECT oid, relname::text, relfilenode, xmin::text FROM pg_class WHERE relnamespace <> 11 ORDER BY oid"
+)
 LOCKS = "SELECT DISTINCT mode FROM pg_locks WHERE relation = '{}'::regclass AND pid <> pg_backend_pid()"
 
 
@@ -66,8 +68,13 @@ def preview(db: Database, source: object, **spec: Any) -> Plan:
 def state(db: Database, *tables: str) -> object:
     """Return all that a preview must leave as it is."""
     sequences = db.execute("SELECT sequencename::text, last_value FROM pg_sequences ORDER BY 1")
-    rows = [db.execute(f"SELECT ctid::text, xmin::text, xmax::text, x::text FROM {table} AS x") for table in tables]
-    schemas = db.execute("SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_' ORDER BY 1")
+    rows = [
+        db.execute(f"SELECT ctid::text, xmin::text, xmax::text, x::text FROM {table} AS x")
+        for table in tables
+    ]
+    schemas = db.execute(
+        "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_' ORDER BY 1"
+    )
     return db.execute(CATALOG), schemas, sequences, rows
 
 
@@ -106,7 +113,11 @@ def test_a_refused_preview_leaves_nothing_either(db: Database):
         found = preview(db, ROWS, **spec).preview
         assert found is not None
         assert (found.error and found.error.code) == code
-    for rows in ([{"id": "x", "v": "1"}], [{"id": 1, "v": "1"}, {"id": 1, "v": "2"}], [{"id": None, "v": "1"}]):
+    for rows in (
+        [{"id": "x", "v": "1"}],
+        [{"id": 1, "v": "1"}, {"id": 1, "v": "2"}],
+        [{"id": None, "v": "1"}],
+    ):
         with pytest.raises(syncengine.SyncError):
             preview(db, rows, conflict_keys=["id"])
 
@@ -203,7 +214,8 @@ def reader(db: Database) -> Iterator[str]:
     """Make a role that may read t and make temporary tables; return its URL."""
     name = f"reader_{db.name}"
     db.execute(TABLE)
-    db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'; GRANT SELECT ON t TO {name}; GRANT USAGE ON SCHEMA public TO {name}")
+    db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    db.execute(f"GRANT SELECT ON t TO {name}; GRANT USAGE ON SCHEMA public TO {name}")
     yield make_conninfo(db.url, user=name, password="x")
     db.execute(f"GRANT TEMPORARY ON DATABASE {db.name} TO public; DROP OWNED BY {name}; DROP ROLE {name}")
 
@@ -229,7 +241,9 @@ def test_a_role_that_may_only_read_gets_its_numbers_and_what_a_run_lacks(
     assert call("run", path, "--connection", reader).code == 3
 
 
-def test_without_temporary_tables_the_engines_schema_serves(db: Database, reader: str, call: Call, tmp_path: Path):
+def test_without_temporary_tables_the_engines_schema_serves(
+    db: Database, reader: str, call: Call, tmp_path: Path
+):
     path = a_spec(tmp_path, {"type": "rows", "rows": ROWS}, "t", conflict_keys=["id"])
     db.execute(f"REVOKE TEMPORARY ON DATABASE {db.name} FROM public")
 
@@ -239,7 +253,9 @@ def test_without_temporary_tables_the_engines_schema_serves(db: Database, reader
     assert "GRANT TEMPORARY" in done.out
 
 
-def test_without_the_right_to_read_there_is_nothing_to_compare(db: Database, reader: str, call: Call, tmp_path: Path):
+def test_without_the_right_to_read_there_is_nothing_to_compare(
+    db: Database, reader: str, call: Call, tmp_path: Path
+):
     path = a_spec(tmp_path, {"type": "rows", "rows": ROWS}, "t", conflict_keys=["id"])
     db.execute("REVOKE SELECT ON t FROM PUBLIC")
     db.execute(f"REVOKE SELECT ON t FROM reader_{db.name}")
@@ -271,8 +287,13 @@ def test_a_table_to_be_created_is_shown_with_the_types_it_would_get(db: Database
     assert not any("shown as text" in text for text in document["warnings"])
     assert state(db) == before
     assert call("run", path).code == 0
-    assert db.one("SELECT string_agg(format_type(atttypid, atttypmod), ' ' ORDER BY attnum) FROM pg_attribute"
-                  " WHERE attrelid = 'fresh'::regclass AND attnum > 0") == "bigint numeric date text"
+    assert (
+        db.one(
+            "SELECT string_agg(format_type(atttypid, atttypmod), ' ' ORDER BY attnum) FROM pg_attribute"
+            " WHERE attrelid = 'fresh'::regclass AND attnum > 0"
+        )
+        == "bigint numeric date text"
+    )
 
 
 def test_a_missing_table_is_an_error(db: Database, call: Call, tmp_path: Path):
@@ -360,7 +381,8 @@ def test_a_connection_is_called_by_its_name(db: Database, call: Call, tmp_path: 
 
 # Samples
 def test_samples_are_the_first_five_of_each_class_in_the_order_of_the_keys_deletes_first(db: Database):
-    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, 'old' FROM generate_series(1, 30) AS n")
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    db.execute("INSERT INTO t SELECT n, 'old' FROM generate_series(1, 30) AS n")
     rows = [{"id": n, "v": "new"} for n in (*range(60, 40, -1), *range(20, 8, -1))]
 
     found = preview(db, rows, mode="mirror", conflict_keys=["id"], limits={"max_deletes": "100%"}).preview
@@ -397,21 +419,32 @@ def test_values_are_told_apart_in_text_and_whole_in_json(
     db: Database, call: Call, tmp_path: Path, value: str | None, shown: str
 ):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'before'), (3, 'z')")
-    path = a_spec(tmp_path, {"type": "rows", "rows": [{"id": 1, "v": value}, {"id": 2, "v": value}]}, "t",
-                  mode="mirror", conflict_keys=["id"])
+    path = a_spec(
+        tmp_path,
+        {"type": "rows", "rows": [{"id": 1, "v": value}, {"id": 2, "v": value}]},
+        "t",
+        mode="mirror",
+        conflict_keys=["id"],
+    )
 
     text = call("plan", "--diff", path).out
     delete, update, insert = call("plan", "--diff", path, "--format", "json").spec["samples"]
 
     assert f"  sample   ~ id=1: v before -> {shown}\n" in text
     assert f"  sample   + id=2: v={shown}\n" in text
-    assert (update["old"], update["new"], insert["new"]) == ({"v": "before"}, {"v": value}, {"id": "2", "v": value})
+    assert (update["old"], update["new"], insert["new"]) == (
+        {"v": "before"},
+        {"v": value},
+        {"id": "2", "v": value},
+    )
     assert delete == {"op": "delete", "key": {"id": "3"}, "old": {"id": "3", "v": "z"}, "new": None}
 
 
 def test_an_error_is_shown_without_what_a_terminal_would_obey(db: Database, call: Call, tmp_path: Path):
     db.execute(TABLE)
-    path = a_spec(tmp_path, {"type": "rows", "rows": [{"id": "\x1b[2J", "v": "x"}]}, "t", conflict_keys=["id"])
+    path = a_spec(
+        tmp_path, {"type": "rows", "rows": [{"id": "\x1b[2J", "v": "x"}]}, "t", conflict_keys=["id"]
+    )
 
     done = call("plan", "--diff", path)
 
@@ -421,7 +454,9 @@ def test_an_error_is_shown_without_what_a_terminal_would_obey(db: Database, call
 
 
 def test_odd_names_are_shown_as_they_are(db: Database, call: Call, tmp_path: Path):
-    db.execute('CREATE TABLE t ("I d" int PRIMARY KEY, "a=b" text, "x""y" text, "é%" text, "_op" text, "key" text)')
+    db.execute(
+        'CREATE TABLE t ("I d" int PRIMARY KEY, "a=b" text, "x""y" text, "é%" text, "_op" text, "key" text)'
+    )
     row = {"I d": 1, "a=b": "1", 'x"y': "2", "é%": "3", "_op": "4", "key": "5"}
     path = a_spec(tmp_path, {"type": "rows", "rows": [row]}, "t", conflict_keys=['"I d"'])
 
@@ -436,7 +471,9 @@ def test_odd_names_are_shown_as_they_are(db: Database, call: Call, tmp_path: Pat
 def test_tables_of_any_width_have_samples(db: Database, columns: int):
     names = [f"c{n}" for n in range(columns)]
     types = ", ".join(f"{name} int" for name in names[1:])
-    db.execute(f"CREATE TABLE t (c0 int PRIMARY KEY{', ' if types else ''}{types}); INSERT INTO t (c0) VALUES (1), (3)")
+    db.execute(
+        f"CREATE TABLE t (c0 int PRIMARY KEY{', ' if types else ''}{types}); INSERT INTO t (c0) VALUES (1), (3)"
+    )
     rows = [dict.fromkeys(names, 1), dict.fromkeys(names, 2)]
 
     found = preview(db, rows, mode="mirror", conflict_keys=["c0"]).preview
@@ -476,8 +513,15 @@ def test_what_an_update_sets_by_expression_is_shown_as_it_will_be(db: Database):
 def test_a_row_that_returns_is_shown_with_what_brings_it_back(db: Database, call: Call, tmp_path: Path):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text, gone boolean DEFAULT false)")
     db.execute("INSERT INTO t VALUES (1, 'a', true), (2, 'b', false)")
-    path = a_spec(tmp_path, {"type": "rows", "rows": [{"id": 1, "v": "a"}]}, "t", mode="mirror", conflict_keys=["id"],
-                  delete={"soft": {"gone": "true"}}, limits={"max_deletes": "100%"})
+    path = a_spec(
+        tmp_path,
+        {"type": "rows", "rows": [{"id": 1, "v": "a"}]},
+        "t",
+        mode="mirror",
+        conflict_keys=["id"],
+        delete={"soft": {"gone": "true"}},
+        limits={"max_deletes": "100%"},
+    )
 
     done = call("plan", "--diff", path, "--format", "json")
 
@@ -498,14 +542,20 @@ def test_a_row_that_returns_is_shown_with_what_brings_it_back(db: Database, call
                 "checks": [
                     {"name": "first", "sql": "SELECT NOT EXISTS (SELECT FROM t WHERE v = 'nine')"},
                     {"name": "fine", "sql": "SELECT true"},
-                    {"name": "other", "sql": "SELECT bool_and(v = 'old') FROM public.t", "message": "all are old"},
+                    {
+                        "name": "other",
+                        "sql": "SELECT bool_and(v = 'old') FROM public.t",
+                        "message": "all are old",
+                    },
                 ]
             },
             id="two-of-three-checks",
         ),
     ],
 )
-def test_a_preview_is_stopped_in_the_words_of_the_run(db: Database, call: Call, tmp_path: Path, keys: dict[str, Any]):
+def test_a_preview_is_stopped_in_the_words_of_the_run(
+    db: Database, call: Call, tmp_path: Path, keys: dict[str, Any]
+):
     db.execute(TABLE)
     path = a_spec(tmp_path, {"type": "rows", "rows": ROWS}, "t", conflict_keys=["id"], **keys)
 

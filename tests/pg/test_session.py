@@ -156,7 +156,9 @@ def test_what_the_database_or_the_role_sets_does_not_change_what_is_read(db: Dat
     ("setting", "type_name", "text", "other"),
     [
         pytest.param("array_nulls = off", "text[]", "{NULL,a}", "{NULL}", id="array-nulls"),
-        pytest.param("extra_float_digits = -10", "float8", "0.12345678901234", "0.12345678901235", id="float-digits"),
+        pytest.param(
+            "extra_float_digits = -10", "float8", "0.12345678901234", "0.12345678901235", id="float-digits"
+        ),
         pytest.param("bytea_output = escape", "bytea", "\\x00ff", "\\x00", id="bytea"),
         pytest.param("standard_conforming_strings = off", "text", "a\\'b", "a", id="backslashes"),
         pytest.param("IntervalStyle = sql_standard", "interval", "-1 days +02:00", "1 day", id="interval"),
