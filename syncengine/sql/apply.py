@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from psycopg.sql import SQL, Composable, Composed, Literal
 
+from syncengine.model.facts import ColumnFacts
 from syncengine.model.task import Task
 from syncengine.sql.changes import of_class, same_place, same_row_when_written, set_column, typed
 from syncengine.sql.clauses import conflict_target, key_list, stored, type_of
@@ -90,16 +93,17 @@ def insert_all(task: Task) -> Composed:
 
 
 def _incoming(task: Task) -> Composed:
-    """Return the values of a new row; a field that a partial row lacks gives the column's default."""
-    if task.absent is None:
-        return quoted(task.columns, "excluded")
+    return commas(new_row(task, lambda column: SQL(column.default or "NULL")).values())
+
+
+def new_row(task: Task, default: Callable[[ColumnFacts], Composable]) -> dict[str, Composable]:
+    """Return the loaded values of a new row; a field that a partial row lacks gives the column's default."""
+    values: dict[str, Composable] = {name: ident("excluded", name) for name in task.columns}
     text = SQL("CASE WHEN {} = ANY ({}) THEN {} ELSE {} END")
-    values = []
-    for column in task.loaded:
+    for column in task.loaded if task.absent is not None else ():
         facts = task.table.column(column.name)
-        value: Composable = ident("excluded", column.name)
         if column.field is not None and facts is not None and facts.default is not None:
-            lacks = ident("excluded", task.absent)
-            value = text.format(Literal(column.field), lacks, SQL(facts.default), value)
-        values.append(value)
-    return commas(values)
+            lacks = ident("excluded", task.absent or "")
+            value = values[column.name]
+            values[column.name] = text.format(Literal(column.field), lacks, default(facts), value)
+    return values

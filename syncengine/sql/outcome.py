@@ -12,6 +12,7 @@ from psycopg.sql import SQL, Composable, Composed
 from syncengine.model.facts import ColumnFacts
 from syncengine.model.task import Task
 from syncengine.sql import changes, versions
+from syncengine.sql.apply import new_row
 from syncengine.sql.clauses import cast
 from syncengine.sql.names import commas, ident
 
@@ -30,7 +31,7 @@ def create_view(task: Task) -> Composed:
 
 def _of_insert(task: Task) -> list[Composed]:
     stored = SQL("SELECT {} FROM {} AS target").format(_stored(task, {}), ident(*task.target))
-    new = {name: ident("excluded", name) for name in task.columns}
+    new = new_row(task, _default)
     added = SQL("SELECT {} FROM {} AS excluded").format(_written(task, new), ident(*task.relation))
     return [stored, added]
 
@@ -47,7 +48,7 @@ def _of_changes(task: Task) -> list[Composed]:
     )
     if task.versions is not None:
         return [untouched, *_of_versions(task)]
-    new: dict[str, Composable] = {name: ident("excluded", name) for name in task.columns}
+    new = new_row(task, _default)
     if task.soft is not None and task.soft.stated:
         new[task.soft.column] = changes.typed(task.soft.live, task.soft.base_type)
     selects = [untouched, _joined(task, "update", _assigned(task)), _inserted(task, "insert", new)]

@@ -31,7 +31,7 @@ def of_staged(task: Task) -> tuple[Sample, ...]:
 
 
 def _inserted(task: Task, relation: QualifiedName) -> Sample:
-    new = [(column.name, _incoming(column)) for column in task.loaded]
+    new = [(column.name, _new(task, column)) for column in task.loaded]
     where: Composable = SQL("")
     if relation == CHANGES:
         where = SQL(" WHERE excluded.{} OPERATOR(pg_catalog.=) 'insert'").format(ident(op_column(task)))
@@ -59,6 +59,15 @@ def _incoming(column: Loaded) -> Composable:
     if column.stable and column.value is not None:
         return Literal(column.value.text)
     return ident("excluded", column.name)
+
+
+def _new(task: Task, column: Loaded) -> Composable:
+    """Return a new row's value; where a partial row lacks it, that it is the column's default."""
+    facts = task.table.column(column.name)
+    if task.absent is None or column.field is None or facts is None or facts.default is None:
+        return _incoming(column)
+    text = SQL("CASE WHEN {} OPERATOR(pg_catalog.=) ANY ({}) THEN 'DEFAULT' ELSE CAST({} AS text) END")
+    return text.format(Literal(column.field), ident("excluded", task.absent), _incoming(column))
 
 
 def _set(task: Task, number: int, item: Assignment) -> Composable:

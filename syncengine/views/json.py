@@ -12,13 +12,21 @@ from syncengine.model.plan import Plan
 from syncengine.model.report import COUNTERS, Report
 from syncengine.model.spec import Spec
 
+# What a plan that could not be made has in the place of its parts; nothing was counted.
+_NOT_PLANNED: dict[str, object] = {
+    "reasons": [],
+    "steps": [],
+    "checks": [],
+    **dict.fromkeys((*COUNTERS, "samples", "unchecked")),
+}
+
 
 class Json:
     name: ClassVar[str] = "json"
 
     def plans(self, plans: Iterable[Plan], failures: Iterable[tuple[str, SyncError]], *, sql: bool) -> str:
         specs = [document(plan) for plan in plans]
-        failed = [_failed(name, error) for name, error in failures]
+        failed = [{**_failed(name, error), **_NOT_PLANNED} for name, error in failures]
         ok = not failed and all(spec["error"] is None for spec in specs)
         return _dump({"format": FORMAT, "ok": ok, "specs": specs + failed})
 

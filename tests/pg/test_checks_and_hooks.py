@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-import syncengine
 from tests.builders import a_spec, contents
 from tests.calls import Call, caller
 from tests.runs import counts, refused, sync

@@ -1,4 +1,4 @@
-"""`limits` and `--approve` (docs/spec.md §2, §6): what stops a run on its real numbers, before it publishes anything."""
+"""`limits` and `--approve` (docs/spec.md §2, §6): what stops a run on its real numbers, before it publishes."""
 
 from __future__ import annotations
 

@@ -61,8 +61,8 @@ def spec_for(mode: str, **more: Any) -> dict[str, Any]:
     return spec | ({"conflict_keys": ["id"]} if mode != "insert" else {})
 
 
-def preview(db: Database, source: object, **spec: Any) -> Plan:
-    return syncengine.plan({"name": "t", "target": "t", **spec}, source=source, connection=db.url, diff=True)
+def preview(db: Database, rows: object, **spec: Any) -> Plan:
+    return syncengine.plan({"name": "t", "target": "t", **spec}, source=rows, connection=db.url, diff=True)
 
 
 def state(db: Database, *tables: str) -> object:
@@ -241,7 +241,7 @@ def test_a_role_that_may_only_read_gets_its_numbers_and_what_a_run_lacks(
     assert call("run", path, "--connection", reader).code == 3
 
 
-def test_without_temporary_tables_the_engines_schema_serves(
+def test_without_temporary_tables_the_right_that_lacks_is_named(
     db: Database, reader: str, call: Call, tmp_path: Path
 ):
     path = a_spec(tmp_path, {"type": "rows", "rows": ROWS}, "t", conflict_keys=["id"])
@@ -257,7 +257,6 @@ def test_without_the_right_to_read_there_is_nothing_to_compare(
     db: Database, reader: str, call: Call, tmp_path: Path
 ):
     path = a_spec(tmp_path, {"type": "rows", "rows": ROWS}, "t", conflict_keys=["id"])
-    db.execute("REVOKE SELECT ON t FROM PUBLIC")
     db.execute(f"REVOKE SELECT ON t FROM reader_{db.name}")
 
     done = call("plan", "--diff", path, "--connection", reader, "--format", "json")
@@ -508,6 +507,21 @@ def test_what_an_update_sets_by_expression_is_shown_as_it_will_be(db: Database):
     assert found is not None
     (sample,) = found.samples
     assert (sample.old, sample.new) == ({"v": "a", "n": "5"}, {"v": "B", "n": "7"})
+
+
+def test_what_a_new_partial_row_lacks_is_shown_as_default(db: Database):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text, n int DEFAULT 7, at timestamptz DEFAULT now())")
+    db.execute("INSERT INTO t VALUES (1, 'old', 5)")
+    lines = ['{"id": 1, "v": "new"}', '{"id": 2, "v": "x"}', '{"id": 3, "n": null, "at": "2024-01-31"}']
+    Path("t.jsonl").write_text("\n".join(lines))
+
+    found = preview(db, None, source={"path": "t.jsonl", "absent": "keep"}, conflict_keys=["id"]).preview
+
+    assert found is not None
+    update, second, third = found.samples
+    assert update.changes == {"v": ("old", "new")}
+    assert second.new == {"id": "2", "v": "x", "n": "DEFAULT", "at": "DEFAULT"}
+    assert third.new == {"id": "3", "v": None, "n": None, "at": "2024-01-31 00:00:00+00"}
 
 
 def test_a_row_that_returns_is_shown_with_what_brings_it_back(db: Database, call: Call, tmp_path: Path):
