@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from syncengine.errors import SpecErrors, SyncError
-from syncengine.job import Failed, Job, previewed
+from syncengine.job import Failed, Job, approvals, approved, previewed
 from syncengine.loading import SpecLike, job
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan
@@ -40,6 +40,7 @@ def plan(
     source: object = None,
     connection: str | None = None,
     env: str | None = None,
+    approve: Mapping[str, object] | None = None,
     diff: bool = False,
 ) -> Plan:
     """Return what a run would do, without writing anything; with `diff` its `preview` holds exact numbers.
@@ -48,7 +49,8 @@ def plan(
     learn its fields.  Raises SyncError.
     """
     with _single_problem():
-        planned = plan_all([job(spec, source=source, env=env)], connection=connection, diff=diff)[0]
+        jobs = approved([job(spec, source=source, env=env)], approvals(approve or {}))
+        planned = plan_all(jobs, connection=connection, diff=diff)[0]
     if isinstance(planned, Failed):
         raise planned.error
     return planned
@@ -60,14 +62,19 @@ def run(
     source: object = None,
     connection: str | None = None,
     env: str | None = None,
+    approve: Mapping[str, object] | None = None,
+    again: bool = False,
     emit: ev.Emit = _ignore,
 ) -> Report:
     """Carry out one spec and return its report; raises SyncError, after which the target is as it was.
 
     `source` stands in for the spec's own: any iterable of dicts or tuples, read once and in bounded memory.
+    `approve` puts limits in place of the spec's (`{"max_deletes": 1200}`); `again` publishes contents once more that
+    were added up.
     """
     with _single_problem():
-        report = run_all([job(spec, source=source, env=env)], connection=connection, emit=emit)[0]
+        jobs = approved([job(spec, source=source, env=env)], approvals(approve or {}), again=again)
+        report = run_all(jobs, connection=connection, emit=emit)[0]
     if report.error is not None:
         raise report.error
     return report
@@ -79,6 +86,8 @@ async def arun(
     source: object = None,
     connection: str | None = None,
     env: str | None = None,
+    approve: Mapping[str, object] | None = None,
+    again: bool = False,
     emit: ev.Emit = _ignore,
 ) -> Report:
     """Carry out one spec without blocking the event loop; `source` may also be an async iterable."""
@@ -86,7 +95,16 @@ async def arun(
 
     if isinstance(source, AsyncIterable):
         source = from_async(source, asyncio.get_running_loop())
-    return await asyncio.to_thread(run, spec, source=source, connection=connection, env=env, emit=emit)
+    return await asyncio.to_thread(
+        run,
+        spec,
+        source=source,
+        connection=connection,
+        env=env,
+        approve=approve,
+        again=again,
+        emit=emit,
+    )
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from syncengine.errors import SyncError
-from syncengine.model.spec import Limit, Spec
+from syncengine.errors import OptionError, SyncError
+from syncengine.model.spec import Limit, Limits, Spec
 
 if TYPE_CHECKING:
     from syncengine.spec.project import Project
@@ -23,6 +23,23 @@ class Job:
     spec: Spec
     project: Project
     rows: object = None
+
+
+def approvals(given: Mapping[str, object]) -> dict[str, Limit]:
+    """Return limits by name, of numbers or texts such as `5%`.  Raises OptionError with what is known.
+
+    >>> approvals({"max_deletes": 1200})
+    {'max_deletes': Limit(count=1200, share=None)}
+    """
+    known = [field.name for field in fields(Limits)]
+    found = {}
+    for name, value in given.items():
+        limit = Limit.parse(str(value))
+        if name not in known or limit is None:
+            hint = f"write {known[1]}=1200 or {known[1]}=5%; there are {', '.join(known)}"
+            raise OptionError(f"`{name}={value}` approves no limit", hint=hint)
+        found[name] = limit
+    return found
 
 
 def approved(jobs: Iterable[Job], limits: Mapping[str, Limit], *, again: bool = False) -> tuple[Job, ...]:

@@ -112,6 +112,7 @@ class Mode(Protocol):
 
     `privileges` are those on the target.  `locks`: it keeps other writers off the target (docs/spec.md §11, rule 3),
     which takes a table.  `resets`: columns that are not loaded go back to their defaults.
+    `versions`: a key has a row a version.
     """
 
     name: ClassVar[str]
@@ -119,6 +120,7 @@ class Mode(Protocol):
     needs_arbiter: ClassVar[bool]
     locks: ClassVar[bool]
     resets: ClassVar[bool]
+    versions: ClassVar[bool]
     privileges: ClassVar[tuple[str, ...]]
 
     def publish(self, task: Task) -> tuple[Step, ...]:

@@ -29,6 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--pg", default=default, help=f"PostgreSQL versions to test against, {default} unless stated"
     )
+    parser.addoption("--oldest-too", action="store_true", help="run every test on the oldest of them as well")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,11 +53,12 @@ def _require(versions: list[str]) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for a server on the newest and the oldest version, or on each if it is so marked."""
+    """Run what asks for a server on the newest version, or on each if it is so marked."""
     if "server" in metafunc.fixturenames:
         versions = _versions(metafunc.config)
         if not metafunc.definition.get_closest_marker("every_server"):
-            versions = list(dict.fromkeys((versions[0], versions[-1])))
+            oldest = versions[-1:] if metafunc.config.getoption("--oldest-too") else []
+            versions = list(dict.fromkeys((versions[0], *oldest)))
         ids = [f"pg{version}" for version in versions]
         metafunc.parametrize("server", versions, ids=ids, indirect=True, scope="session")
 

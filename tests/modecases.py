@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.features import needs
 from tests.runs import counts, places, refused, sync
 from tests.servers import Database
 
@@ -86,7 +87,7 @@ def refusals(table: Mapping[str, Refusal]) -> Callable[[Callable[..., None]], Ca
     return pytest.mark.parametrize(
         ("case", "method"),
         [
-            pytest.param(case, method, id=f"{name}-{method}")
+            pytest.param(case, method, id=f"{name}-{method}", marks=needs(case.ddl))
             for name, case in table.items()
             for method in (METHODS if case.exit_code != 3 else METHODS[:1])
         ],
@@ -95,4 +96,7 @@ def refusals(table: Mapping[str, Refusal]) -> Callable[[Callable[..., None]], Ca
 
 def by_id(table: Mapping[str, Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Parametrize a test over `case`, each named by its rule."""
-    return pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in table.items()])
+    cases = [
+        pytest.param(case, id=name, marks=needs(getattr(case, "ddl", ""))) for name, case in table.items()
+    ]
+    return pytest.mark.parametrize("case", cases)

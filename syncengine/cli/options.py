@@ -62,22 +62,15 @@ def approve(command: Command) -> Command:
 
 
 def _limits(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, Limit]:
-    from dataclasses import fields
+    from syncengine.errors import OptionError
+    from syncengine.job import approvals
 
-    from syncengine.model.spec import Limits
-    from syncengine.spec.publishing import parse_limit
-
-    known = [field.name for field in fields(Limits)]
-    found = {}
-    for text in values:
-        name, _, number = text.partition("=")
-        limit = parse_limit(number)
-        if name.strip() not in known or limit is None:
-            raise click.BadParameter(
-                f"{text!r} is no limit; write {known[1]}=1200 or {known[1]}=5%; there are {', '.join(known)}"
-            )
-        found[name.strip()] = limit
-    return found
+    try:
+        return approvals(
+            {name.strip(): number for name, _, number in (text.partition("=") for text in values)}
+        )
+    except OptionError as error:
+        raise click.BadParameter(f"{error.message}; {error.hint}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,22 +14,15 @@ from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import (
-    AmbiguousKey,
-    BooksDoNotClose,
     Conflict,
-    DuplicateKeys,
-    NullKeys,
     SyncError,
-    UnresolvedLookup,
-    WouldCascade,
 )
 from syncengine.execute import retry, transfer
 from syncengine.execute.blame import run_parted
+from syncengine.execute.complaints import complaint, unclosed
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
-from syncengine.execute.masking import mask_sample, masking
-from syncengine.execute.places import places
+from syncengine.execute.masking import masking
 from syncengine.execute.returning import PendingFile, write
-from syncengine.execute.rounding import would_round
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     Check,
@@ -50,13 +43,6 @@ from syncengine.model.report import Report
 from syncengine.protocols import Source
 
 PINNED_PATH = "pg_catalog, pg_temp"
-_FAILURES: dict[str, type[SyncError]] = {
-    "null-keys": NullKeys,
-    "duplicate-keys": DuplicateKeys,
-    "ambiguous-key": AmbiguousKey,
-    "unresolved-lookup": UnresolvedLookup,
-    "would-cascade": WouldCascade,
-}
 
 
 class NothingToDo(Exception):
@@ -285,19 +271,7 @@ class Run:
             wrapped.location = step.location
             raise wrapped from error
         if found:
-            shown = dict.fromkeys(mask_sample(str(row[0]), self.plan.sensitive) for row in found)
-            samples = "; ".join(shown)
-            total = int(found[0][1])
-            more = f" and {total - len(found)} more" if total > len(found) else ""
-            if step.failure == "rounded-values":
-                raise would_round(step, self.source, [str(row[0]) for row in found], total)
-            where = places(self.source, step.fields, [str(row[0]) for row in found]) if step.fields else ()
-            raise _FAILURES[step.failure](
-                f"{step.message}: {total}",
-                detail=f"{samples}{more}" + (f"; at {', '.join(where)}" if where else ""),
-                hint=step.hint,
-                location=step.location,
-            )
+            raise complaint(step, found, self.source, self.plan.sensitive)
         return 0
 
     def _claim(self, step: Claim) -> int:
@@ -347,16 +321,9 @@ class Run:
 
     def _close_books(self, *, exact: bool) -> None:
         """Refuse to publish unless every row read is in exactly one class, and if `exact` all writes were made."""
-        books = self.report.books
-        unwritten, undeleted = self.report.pending.unwritten, self.report.pending.undeleted
-        missed = min(unwritten, undeleted) < 0 or (exact and (unwritten or undeleted))
-        if not books.closed or missed:
-            raise BooksDoNotClose(
-                f"{books.rows_read} rows were read, but {books.inserted} inserted, {books.updated} updated,"
-                f" {books.unchanged} unchanged, {books.skipped} skipped, {books.duplicates} duplicates;"
-                f" {books.deleted} deleted",
-                hint="nothing was published; another process may have changed the staging table: run it again",
-            )
+        error = unclosed(self.report.books, self.report.pending, exact=exact)
+        if error is not None:
+            raise error
 
     def discard_files(self) -> None:
         for file in self._files:

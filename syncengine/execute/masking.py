@@ -86,8 +86,10 @@ def _may_quote(cause: psycopg.Error) -> bool:
 def _masked_key(quoted: str, names: Collection[str]) -> str:
     """Return the server's `Key (a, b)=(1, 2) …`, masked if a column in it is sensitive; other details are whole rows.
 
-    >>> _masked_key("Key (id)=(1) exists", ["email"]), _masked_key("Key (email)=(a@x) exists", ["email"])
-    ('Key (id)=(1) exists', 'Key (email)=(***) exists')
+    >>> _masked_key("Key (id)=(1) already exists", ["email"])
+    'Key (id)=(1) already exists'
+    >>> _masked_key("Key (email)=(a@x) already exists", ["email"])
+    'Key (email)=(***) already exists'
     """
     found = _KEY.search(quoted)
     if found is None:

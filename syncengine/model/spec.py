@@ -195,6 +195,19 @@ class Limit:
     count: int | None = None
     share: Fraction | None = None
 
+    @classmethod
+    def parse(cls, text: str) -> Limit | None:
+        """Return the limit that a text holds, None if it holds none.
+
+        >>> str(Limit.parse("1200")), str(Limit.parse(" 2.5 %")), Limit.parse("-1"), Limit.parse("1.5")
+        ('1,200', '2.5%', None, None)
+        """
+        number, percent, rest = text.strip().partition("%")
+        number = number.strip()
+        if rest or not number.isascii() or not number.replace(".", "" if percent else ".", 1).isdigit():
+            return None
+        return cls(share=Fraction(number) / 100) if percent else cls(count=int(number))
+
     def of(self, rows: int) -> Fraction:
         """Return the limit in rows for a target of so many."""
         return Fraction(self.count) if self.count is not None else (self.share or Fraction(0)) * rows

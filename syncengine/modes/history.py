@@ -13,6 +13,7 @@ class History:
     needs_arbiter = False
     locks = True
     resets = False
+    versions = True
     privileges = ("SELECT", "INSERT", "UPDATE")
 
     def publish(self, task: Task) -> tuple[Step, ...]:

@@ -13,6 +13,7 @@ class Ignore:
     needs_arbiter = True
     locks = False
     resets = False
+    versions = False
     privileges = ("SELECT", "INSERT")
 
     def publish(self, task: Task) -> tuple[Step, ...]:

@@ -13,6 +13,7 @@ class Insert:
     needs_arbiter = False
     locks = False
     resets = False
+    versions = False
     privileges = ("INSERT",)
 
     def publish(self, task: Task) -> tuple[Step, ...]:

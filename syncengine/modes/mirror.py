@@ -13,6 +13,7 @@ class Mirror:
     needs_arbiter = True
     locks = True
     resets = False
+    versions = False
     privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
     def publish(self, task: Task) -> tuple[Step, ...]:

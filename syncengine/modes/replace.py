@@ -13,6 +13,7 @@ class Replace:
     needs_arbiter = False
     locks = True
     resets = True
+    versions = False
     privileges = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
     def publish(self, task: Task) -> tuple[Step, ...]:

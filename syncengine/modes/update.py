@@ -13,6 +13,7 @@ class Update:
     needs_arbiter = False
     locks = False
     resets = False
+    versions = False
     privileges = ("SELECT", "UPDATE")
 
     def publish(self, task: Task) -> tuple[Step, ...]:

@@ -13,6 +13,7 @@ class Upsert:
     needs_arbiter = True
     locks = False
     resets = False
+    versions = False
     privileges = ("SELECT", "INSERT", "UPDATE")
 
     def publish(self, task: Task) -> tuple[Step, ...]:

@@ -22,7 +22,7 @@ from syncengine.resolve.fitness import (
     unremembered,
 )
 from syncengine.resolve.keys import find_keys
-from syncengine.resolve.stored import Stored
+from syncengine.resolve.stored import find_stored
 from syncengine.resolve.updates import find_assignments, frozen_columns, spell_names
 
 Parse = Callable[[str], Expression]
@@ -66,9 +66,7 @@ def resolve(
     keys = find_keys(spec, columns.table, columns.loaded, mode, parse, infer_arbiter)
     updates = find_assignments(spec, columns, keys.keys, mode, unstable)
     spelt = spell_names(spec, columns.table, columns.loaded)
-    stored = Stored(spec, columns.table, columns.loaded, read_default, mapped=not columns.problems)
-    soft, versions = stored.soft(), stored.versions() if mode.name == "history" else None
-    resets = stored.resets(unstable) if mode.resets else ()
+    stored = find_stored(spec, columns, mode, read_default, unstable)
     problems += [*columns.problems, *keys.problems, *updates.problems, *spelt.problems, *stored.problems]
     if columns.problems:
         raise SpecErrors(in_order(problems))
@@ -87,18 +85,23 @@ def resolve(
         keys=keys.keys,
         arbiter=keys.arbiter,
         predicate=spelt.spec.conflict_where if keys.predicate is spec.conflict_where else keys.predicate,
-        assignments=(*updates.assignments, *resets) if keys.keys else (),
-        resets=resets,
-        soft=soft,
-        versions=versions,
+        assignments=(*updates.assignments, *stored.resets) if keys.keys else (),
+        resets=stored.resets,
+        soft=stored.soft,
+        versions=stored.versions,
         locks=mode.locks,
         null_keys=keys.null_keys,
         staged_rows=staged_rows,
         infers=infers,
     )
+    return _allowed(task, mode, problems)
+
+
+def _allowed(task: Task, mode: Mode, problems: list[SyncError]) -> Task:
+    """Return the task if nothing stands against it; a preview needs no right to write, and tells which are lacking."""
     writing = [*missing_rights(task, mode, WRITING), *unremembered(task)]
     problems += [*unplaced(task, mode), *one_version_only(task), *missing_rights(task, mode, READING)]
-    problems += [] if spec.previewed else writing
+    problems += [] if task.spec.previewed else writing
     if problems:
         raise SpecErrors(in_order(problems))
     return replace(task, lacking=tuple(f"{error.message}: {error.hint}" for error in writing))

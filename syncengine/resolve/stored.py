@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, TableFacts
 from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Assignment, Loaded, SoftDelete, Versions
+from syncengine.protocols import Mode
+from syncengine.resolve.columns import Columns
 from syncengine.resolve.loading import is_stable
 from syncengine.resolve.lookup import did_you_mean, find
 
@@ -33,7 +35,28 @@ _NUMBERING = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
+    """What a mode sets by itself; `resets` are columns that go back to their defaults."""
+
+    soft: SoftDelete | None = None
+    versions: Versions | None = None
+    resets: tuple[Assignment, ...] = ()
+    problems: tuple[SyncError, ...] = ()
+
+
+def find_stored(spec: Spec, columns: Columns, mode: Mode, parse: Parse, unstable: frozenset[str]) -> Stored:
+    """Return what the mode does to stored rows beside updating them; `parse` reads a column's default."""
+    finder = _Finder(spec, columns.table, columns.loaded, parse, mapped=not columns.problems)
+    return Stored(
+        soft=finder.soft(),
+        versions=finder.versions() if mode.versions else None,
+        resets=finder.resets(unstable) if mode.resets else (),
+        problems=tuple(finder.problems),
+    )
+
+
+class _Finder:
     """Finds names among a table's columns; the problems gather in `problems`.
 
     `mapped`: the loaded columns are those that the source has, and not all for want of a mapping.

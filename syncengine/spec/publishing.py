@@ -99,29 +99,10 @@ def _column(draft: Draft, key: str, text: str) -> str:
 def read_limits(draft: Draft) -> Limits:
     """Return the limits of a spec over those of its mode."""
     known = dict(_DEFAULTS.get(draft.mode or "", {}))
-    known |= {key: _limit(value) for key, value in draft.data.get("limits", {}).items() if key in _LIMITS}
+    known |= {
+        key: Limit.parse(str(value)) for key, value in draft.data.get("limits", {}).items() if key in _LIMITS
+    }
     return Limits(**known)
-
-
-def _limit(value: object) -> Limit:
-    """Return a limit of the schema's form: a number of rows, or a share such as `5%`."""
-    text = str(value).strip()
-    if text.endswith("%"):
-        return Limit(share=Fraction(text[:-1]) / 100)
-    return Limit(count=int(Fraction(text)))
-
-
-def parse_limit(text: str) -> Limit | None:
-    """Return the limit that a text holds, None if it holds none.
-
-    >>> str(parse_limit("1200")), str(parse_limit("2.5%")), parse_limit("-1")
-    ('1,200', '2.5%', None)
-    """
-    number = text.strip().removesuffix("%").rstrip()
-    plain = number.replace(".", "", 1)
-    if not (plain.isascii() and plain.isdigit()) or ("." in number and not text.strip().endswith("%")):
-        return None
-    return _limit(text)
 
 
 def read_checks(draft: Draft) -> tuple[CheckSpec, ...]:

@@ -95,7 +95,7 @@ def same_row(task: Task) -> Composed:
 def same_row_when_written(task: Task) -> Composed:
     """Return the join of a change with its stored row, which triggers on deletes may have moved since."""
     plain = all(part.column is not None for part in task.keys)
-    if task.keys and plain and task.table.triggers and task.spec.conflict_where is None:
+    if task.keys and plain and task.table.triggers and task.predicate is None:
         return same_key(task.keys, "target", "excluded")
     return same_row(task)
 

@@ -323,10 +323,8 @@ def test_settings_of_the_transaction_end_with_it(db: Database):
     ids=" ".join,
 )
 def test_a_plan_runs_no_hook_and_no_check(db: Database, call: Call, tmp_path: Path, command: list[str]):
-    db.execute(
-        "CREATE SEQUENCE calls;"
-        "CREATE FUNCTION called() RETURNS boolean LANGUAGE sql AS $$SELECT nextval('calls') > 0$$"
-    )
+    db.execute("CREATE SEQUENCE calls")
+    db.execute("CREATE FUNCTION called() RETURNS boolean LANGUAGE sql AS $$SELECT nextval('calls') > 0$$")
     spec = {
         "conflict_keys": ["id"],
         "before": ["SELECT called()", "INSERT INTO log VALUES ('before')"],
@@ -352,4 +350,5 @@ def test_without_changes_hooks_and_checks_run_all_the_same(db: Database):
     assert counts(report) == {"unchanged": 1}
     assert db.execute("SELECT line FROM log") == [("before",)]
     error = refused(db, [{"id": 1, "v": "one"}], checks=[{"sql": "SELECT false"}], **spec)
+    assert error is not None
     assert error.code == "check-failed"

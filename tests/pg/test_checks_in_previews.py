@@ -1,4 +1,4 @@
-"""Checks in `plan --diff` see the target as the run would leave it, whatever the mode and however they name it."""
+"""Checks in `plan --diff`: they see the target as the run would leave it, whatever the mode and its spelling."""
 
 from __future__ import annotations
 

@@ -550,6 +550,7 @@ class Model:
         return "updated"
 
 
+@pytest.mark.every_server
 @pytest.mark.parametrize("method", METHODS)
 def test_many_runs_leave_the_versions_that_the_model_says(db: Database, method: str):
     spec = {"name": "t", "target": "t", **BASE, **STATED, "execution": {"method": method}}
@@ -567,6 +568,7 @@ def test_many_runs_leave_the_versions_that_the_model_says(db: Database, method: 
         for source in sources:
             known = {key: (v, w, EPOCH + timedelta(days=days)) for key, (v, w, days) in source.items()}
             rows = [{"id": key, "v": v, "w": w, "valid_from": at} for key, (v, w, at) in known.items()]
+            preview = syncengine.plan(spec, source=rows, connection=db.url, diff=True).preview
             started = db.one("SELECT clock_timestamp()")
             report = syncengine.run(spec, source=rows, connection=db.url)
             closed = "SELECT max(valid_to) FROM t WHERE valid_to BETWEEN %s AND clock_timestamp()"
@@ -575,6 +577,8 @@ def test_many_runs_leave_the_versions_that_the_model_says(db: Database, method: 
             model.run(known, now)
             assert {name: getattr(report, name) for name in model.books} == model.books
             assert report.rows_read == len(rows)
+            assert preview is not None
+            assert {name: getattr(preview.counts, name) for name in model.books} == model.books
             assert stored(db) == [
                 (key, *v) for key, versions in sorted(model.versions.items()) for v in versions
             ]

@@ -1,4 +1,4 @@
-"""`limits` and `--approve` (docs/spec.md §2, §6) stop a run on its real numbers, before anything is published."""
+"""`limits` and `--approve` (docs/spec.md §2, §6): what stops a run on its real numbers, before it publishes."""
 
 from __future__ import annotations
 
@@ -48,15 +48,17 @@ def broken(db: Database, source: object, **spec: Any) -> str:
     assert preview.preview is not None
     assert places(db) == before
     foreseen = preview.preview.error
-    if foreseen is not None:
-        error = refused(db, source, **spec)
-        assert (error.code, error.exit_code) == ("limit-exceeded", 5)
-        assert foreseen.document() == error.document()
-        assert places(db) == before
-        return "; ".join(text for text in (error.message, error.detail) if text)
-    report = sync(db, source, **spec)
-    assert counts(report) == {name: n for name, n in _counters(preview).items() if n}
-    return ""
+    if foreseen is None:
+        report = sync(db, source, **spec)
+        assert counts(report) == {name: n for name, n in _counters(preview).items() if n}
+        return ""
+    with pytest.raises(syncengine.SyncError) as failure:
+        sync(db, source, **spec)
+    error = failure.value
+    assert (error.code, error.exit_code) == ("limit-exceeded", 5)
+    assert foreseen.document() == error.document()
+    assert places(db) == before
+    return "; ".join(text for text in (error.message, error.detail) if text)
 
 
 def _counters(plan: syncengine.Plan) -> dict[str, int]:

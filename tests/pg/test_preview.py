@@ -1,4 +1,4 @@
-"""`plan --diff`: exact numbers and samples; nothing is left behind: no table, lock, sequence value or dead row."""
+"""`plan --diff`: exact numbers and samples, and nothing left behind: no table, lock, sequence value or dead row."""
 
 from __future__ import annotations
 
@@ -214,9 +214,8 @@ def reader(db: Database) -> Iterator[str]:
     """Make a role that may read t and make temporary tables; return its URL."""
     name = f"reader_{db.name}"
     db.execute(TABLE)
-    db.execute(
-        f"CREATE ROLE {name} LOGIN PASSWORD 'x'; GRANT SELECT ON t TO {name}; GRANT USAGE ON SCHEMA public TO {name}"
-    )
+    db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    db.execute(f"GRANT SELECT ON t TO {name}; GRANT USAGE ON SCHEMA public TO {name}")
     yield make_conninfo(db.url, user=name, password="x")
     db.execute(f"GRANT TEMPORARY ON DATABASE {db.name} TO public; DROP OWNED BY {name}; DROP ROLE {name}")
 
@@ -381,9 +380,8 @@ def test_a_connection_is_called_by_its_name(db: Database, call: Call, tmp_path: 
 
 # Samples
 def test_samples_are_the_first_five_of_each_class_in_the_order_of_the_keys_deletes_first(db: Database):
-    db.execute(
-        "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT n, 'old' FROM generate_series(1, 30) AS n"
-    )
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    db.execute("INSERT INTO t SELECT n, 'old' FROM generate_series(1, 30) AS n")
     rows = [{"id": n, "v": "new"} for n in (*range(60, 40, -1), *range(20, 8, -1))]
 
     found = preview(db, rows, mode="mirror", conflict_keys=["id"], limits={"max_deletes": "100%"}).preview

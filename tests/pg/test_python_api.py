@@ -525,3 +525,25 @@ def test_the_second_run_of_a_generator_writes_nothing(db: Database):
 
     assert counts(sync(db, ({"id": n, "v": "a"} for n in range(2000)), **spec)) == {"unchanged": 2000}
     assert places(db) == before
+
+
+def test_limits_are_approved_and_contents_published_again_from_python(db: Database):
+    db.execute("CREATE TABLE counted (id int PRIMARY KEY, n int); INSERT INTO counted VALUES (1, 1), (2, 2)")
+    mirror = {
+        "name": "m",
+        "target": "counted",
+        "mode": "mirror",
+        "conflict_keys": ["id"],
+        "limits": {"max_deletes": 0},
+    }
+    sums = {"name": "s", "target": "counted", "conflict_keys": ["id"], "update_columns": {"n": "sum"}}
+
+    report = syncengine.run(
+        mirror, source=[{"id": 1, "n": 1}], connection=db.url, approve={"max_deletes": "50%"}
+    )
+    assert report.deleted == 1
+    for again, n in ((False, 3), (False, 3), (True, 5)):
+        syncengine.run(sums, source=[{"id": 1, "n": 2}], connection=db.url, again=again)
+        assert db.one("SELECT n FROM counted") == n
+    with pytest.raises(syncengine.OptionError, match="approves no limit"):
+        syncengine.run(mirror, source=[], connection=db.url, approve={"most_deletes": 1})

@@ -315,9 +315,8 @@ def test_a_run_that_a_check_stops_leaves_no_file(db: Database):
 
 # `absent: keep` of JSON lines: fields that a record lacks leave the stored value, and on insert take the default.
 PARTIAL = """
-CREATE TABLE p (
-    id int PRIMARY KEY, a text, b text DEFAULT 'b0', c int NOT NULL DEFAULT 7, at timestamptz DEFAULT now()
-);
+CREATE TABLE p (id int PRIMARY KEY, a text, b text DEFAULT 'b0', c int NOT NULL DEFAULT 7,
+                at timestamptz DEFAULT now());
 INSERT INTO p VALUES (1, 'a1', 'b1', 1, NULL), (2, 'a2', 'b2', 2, NULL), (3, 'a3', 'b3', 3, NULL)"""
 
 

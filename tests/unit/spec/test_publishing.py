@@ -11,7 +11,6 @@ from syncengine.errors import SpecErrors
 from syncengine.model.spec import Limit, Limits, Spec
 from syncengine.spec.load import load_text
 from syncengine.spec.project import Project
-from syncengine.spec.publishing import parse_limit
 
 HERE = Path("/project")
 UPSERT = "source: a.csv\ntarget: t\nconflict_keys: [id]\n"
@@ -45,7 +44,7 @@ def told(text: str) -> list[str]:
 )
 def test_a_limit_is_a_count_or_a_share(text: str, limit: Limit):
     assert load(f"limits: {{max_inserts: {text}}}").limits == Limits(max_inserts=limit)
-    assert parse_limit(text.strip("'")) == limit
+    assert Limit.parse(text.strip("'")) == limit
 
 
 @pytest.mark.parametrize(
