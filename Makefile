@@ -18,7 +18,7 @@ TESTED := SYNCENGINE_REQUIRE_PG=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist w
 help:
 	@echo 'make demo      sync a small shop into a PostgreSQL of its own, twice'
 	@echo 'make test      unit tests, and the suite on PostgreSQL $(PG)'
-	@echo 'make test-all  the same with the slow tests, and every test on the oldest as well'
+	@echo 'make test-all  the same with the slow tests, and every test on the oldest as well; measures coverage'
 	@echo 'make lint      ruff, mypy, import contracts'
 	@echo 'make format    put the code into ruff'"'"'s form'
 	@echo 'make clean     remove the virtual environment and what tools left'
@@ -27,11 +27,11 @@ demo: $(VENV)/.installed
 	@sh examples/quickstart/demo.sh $(BIN)/syncengine
 
 test: $(VENV)/.installed-dev
-	$(TESTED) -m 'not slow' --cov --cov-report=
-	@printf 'lines and branches covered: %s %%\n' "$$($(BIN)/python -m coverage report --format=total)"
+	$(TESTED) -m 'not slow'
 
 test-all: $(VENV)/.installed-dev
-	$(TESTED) --oldest-too
+	$(TESTED) --oldest-too --cov --cov-report=
+	@printf 'lines and branches covered: %s %%\n' "$$($(BIN)/python -m coverage report --format=total)"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
