@@ -1,6 +1,6 @@
 """Compare `syncengine run` with the same job written by hand for psql, as whole processes in alternation.
 
-    python -m benchmarks.versus_psql [--rows 1000000] [--repeat 3]
+    python -m benchmarks.versus_psql [--rows 1000000] [--repeat 3] [--case mirror]
 
 Starts an embedded PostgreSQL of its own in a temporary folder.  After each process the table is compared with the
 one that psql makes of the same file.
@@ -32,19 +32,23 @@ BEGIN;
 CREATE UNLOGGED TABLE bench.stage (LIKE bench.t);
 \\copy bench.stage FROM '{file}' WITH (FORMAT csv, HEADER true)
 INSERT INTO bench.t AS t SELECT * FROM bench.stage ON CONFLICT (id) DO UPDATE SET {assignments};
-DROP TABLE bench.stage;
+{delete}DROP TABLE bench.stage;
 COMMIT;
+"""
+DELETE_BY_HAND = """\
+DELETE FROM bench.t AS t WHERE NOT EXISTS (SELECT FROM bench.stage AS s WHERE s.id = t.id);
 """
 CHECKSUM = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM bench.t AS t"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A file to load into a table that holds another one already, or nothing."""
+    """A file to load into a table that holds another one already, or nothing; `mirror`: what it lacks is deleted."""
 
     name: str
     before: Path | None
     file: Path
+    mirror: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +105,15 @@ class Bench:
         return int(row[0])
 
     def ours(self, case: Case) -> list[str]:
-        (self.folder / "spec.yaml").write_text(SPEC.format(file=case.file.name))
+        mode = "mode: mirror\n" if case.mirror else ""
+        (self.folder / "spec.yaml").write_text(SPEC.format(file=case.file.name) + mode)
         return [sys.executable, "-m", "syncengine", "run", "spec.yaml", "--quiet"]
 
     def by_hand(self, case: Case) -> list[str]:
         script = self.folder / "by_hand.sql"
         assignments = ", ".join(f"{name} = excluded.{name}" for name in data.COLUMNS[1:])
-        script.write_text(BY_HAND.format(file=case.file, assignments=assignments))
+        delete = DELETE_BY_HAND if case.mirror else ""
+        script.write_text(BY_HAND.format(file=case.file, assignments=assignments, delete=delete))
         return [str(embedded.psql()), "-X", "-q", "-f", str(script), self.url]
 
 
@@ -127,17 +133,20 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--case", default="", help="only cases with this in their name")
     options = parser.parse_args()
     with bench() as one:
         for share in (0, 1, 100):
             data.write(one.folder / f"changed{share}.csv", options.rows, share / 100)
-        base = one.folder / "changed0.csv"
+        base, gone = one.folder / "changed0.csv", one.folder / "gone1.csv"
+        leave_out(one.folder / "changed1.csv", gone)
         cases = [
             Case(name="first insert", before=None, file=base),
             *(
                 Case(name=f"upsert, {share} % changed", before=base, file=one.folder / f"changed{share}.csv")
                 for share in (0, 1, 100)
             ),
+            Case(name="mirror, 1 % changed, 1 % gone", before=base, file=gone, mirror=True),
         ]
         print(
             f"{options.rows:,} rows, medians of {options.repeat}, psql = COPY to staging + INSERT … ON CONFLICT"
@@ -145,8 +154,19 @@ def main() -> None:
         print(
             "| case | psql s | syncengine s | ratio | WAL MB | dead tuples |\n| --- | --- | --- | --- | --- | --- |"
         )
-        for case in cases:
+        for case in (case for case in cases if options.case in case.name):
             print(compare(one, case, options.repeat), flush=True)
+
+
+def leave_out(file: Path, into: Path) -> None:
+    """Write a file without every hundredth of its records; a record with an odd number of quotes goes on."""
+    with file.open("rb") as lines, into.open("wb") as kept:
+        record, number = b"", 0
+        for line in lines:
+            record += line
+            if record.count(b'"') % 2 == 0:
+                kept.write(record if number % 100 != 50 else b"")
+                record, number = b"", number + 1
 
 
 def compare(one: Bench, case: Case, repeat: int) -> str:
