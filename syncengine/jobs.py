@@ -131,8 +131,22 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     except SyncError as error:
         return Failed(spec=one.spec, error=error)
     plan = known.named(SHOWN_RUN).plan
-    plan = replace(plan, after=shown.plan.after, preview=run.preview)
+    units = (*_reading(shown), *plan.units)
+    plan = replace(plan, units=units, after=shown.plan.after, preview=run.preview)
     return replace(one, prepared=replace(shown, plan=plan))
+
+
+def _reading(first: Prepared) -> tuple[Unit, ...]:
+    """Return the units that stage a source as text, to infer types from it; none if all types are known."""
+    if not first.untyped:
+        return ()
+    stage, _ = staging.relations(first.task)
+    copied = tuple(
+        replace(step, observes=True) if isinstance(step, CopyIn) else step
+        for step in steps.copied(first.task, stage)
+    )
+    read = Unit(name="read", steps=copied, repeatable=first.facts.reopenable)
+    return (*steps.room_for_staging(first.task), read)
 
 
 def inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run) -> Prepared:
@@ -142,16 +156,7 @@ def inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run
     stage, _ = staging.relations(first.task)
     drop = RunSql(title=f"drop {'.'.join(stage)}", sql=steps.text(staging.drop(stage)))
     tidy = Unit(name="tidy", steps=(drop,), always=True)
-    copied = tuple(
-        replace(step, observes=True) if isinstance(step, CopyIn) else step
-        for step in steps.copied(first.task, stage)
-    )
-    run.units(
-        (
-            *steps.room_for_staging(first.task),
-            Unit(name="read", steps=copied, repeatable=first.facts.reopenable),
-        )
-    )
+    run.units(_reading(first))
     try:
         return _typed(first, connection, stage, run)
     except BaseException:
