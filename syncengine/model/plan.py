@@ -20,6 +20,7 @@ Failure = Literal[
     "null-keys", "duplicate-keys", "ambiguous-key", "unresolved-lookup", "would-cascade", "rounded-values"
 ]
 Kind = Literal["plain", "json", "json value", "array", "json array", "json value array"]
+Written = Literal["insert", "update", "delete"]
 Isolation = Literal["read committed", "repeatable read"]
 
 
@@ -170,7 +171,7 @@ class Sample:
 
     title: str
     sql: str
-    op: Literal["insert", "update", "delete"]
+    op: Written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, TableFacts
 from syncengine.model.spec import Expression, Spec
@@ -12,7 +13,7 @@ from syncengine.model.task import Assignment, Loaded, SoftDelete, Versions
 from syncengine.protocols import Mode
 from syncengine.resolve.columns import Columns
 from syncengine.resolve.loading import is_stable
-from syncengine.resolve.lookup import did_you_mean, find
+from syncengine.resolve.lookup import did_you_mean, find, in_sql
 
 Parse = Callable[[str], Expression]
 _NULL = Expression(text="NULL", parts=("NULL",))
@@ -115,7 +116,8 @@ class _Finder:
         )
         if ends is not None and ends.not_null:
             message = f"column {ends.name} of {self._table} is NOT NULL: the current version has no end"
-            hint = f"ALTER TABLE {self._table} ALTER COLUMN {ends.name} DROP NOT NULL;"
+            column = quote_if_needed(ends.name)
+            hint = f"ALTER TABLE {in_sql(self._table)} ALTER COLUMN {column} DROP NOT NULL;"
             self.problems.append(
                 TargetError(message, hint=hint, location=self._spec.mark("/history/valid_to"))
             )

@@ -217,10 +217,10 @@ def count_target(task: Task) -> Composed:
     return SQL("SELECT count(*) FROM {} AS target{}").format(stored(task), where)
 
 
-def of_class(task: Task, op: str, where: Composable = SQL("")) -> Composed:  # noqa: B008 - immutable
-    """Return the changes of one class."""
+def of_class(task: Task, op: str, where: Composable | None = None) -> Composed:
+    """Return the changes of one class, of those that meet a condition ` AND …`."""
     text = SQL("SELECT * FROM {} AS excluded WHERE {} OPERATOR(pg_catalog.=) {}{}")
-    return text.format(ident(*CHANGES), ident(op_column(task)), Value(op), where)
+    return text.format(ident(*CHANGES), ident(op_column(task)), Value(op), where or SQL(""))
 
 
 def lock_table(target: QualifiedName) -> Composed:

@@ -84,7 +84,7 @@ def _assigned(task: Task) -> dict[str, Composable]:
     return values
 
 
-def _joined(task: Task, op: str, values: Values, where: Composable = SQL("")) -> Composed:  # noqa: B008 - immutable
+def _joined(task: Task, op: str, values: Values, where: Composable | None = None) -> Composed:
     """Return the stored rows of a class with these values in place of theirs."""
     text = SQL("SELECT {} FROM ({}) AS excluded JOIN {} AS target ON {}")
     by = changes.same_place if op == "delete" else changes.same_row
@@ -92,7 +92,7 @@ def _joined(task: Task, op: str, values: Values, where: Composable = SQL("")) ->
     return text.format(_stored(task, values), rows, ident(*task.target), by(task))
 
 
-def _inserted(task: Task, op: str, values: Values, where: Composable = SQL("")) -> Composed:  # noqa: B008 - immutable
+def _inserted(task: Task, op: str, values: Values, where: Composable | None = None) -> Composed:
     text = SQL("SELECT {} FROM ({}) AS excluded")
     return text.format(_written(task, values), changes.of_class(task, op, where))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.masking import hides
-from syncengine.model.plan import Sample
+from syncengine.model.plan import Sample, Written
 from syncengine.model.task import Assignment, Loaded, QualifiedName, Task
 from syncengine.sql.changes import CHANGES, of_class, op_column, same_place, same_row, set_column, typed
 from syncengine.sql.clauses import key, stored
@@ -87,7 +87,7 @@ def _joined(task: Task, op: str, condition: Composed) -> Composed:
 
 def _sample(
     task: Task,
-    op: str,
+    op: Written,
     rows: Composable,
     relation: str,
     *,
@@ -105,7 +105,7 @@ def _sample(
         order,
         Literal(MOST_ROWS),
     )
-    return Sample(title=f"sample of {op}", sql=statement.as_string(), op=op)  # type: ignore[arg-type]
+    return Sample(title=f"sample of {op}", sql=statement.as_string(), op=op)
 
 
 def _key(task: Task, keys: Sequence[Named]) -> list[Named]:
