@@ -216,18 +216,6 @@ class GroupRolledBack(SyncError):
 
     code = "group-rolled-back"
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        detail: str | None = None,
-        hint: str | None = None,
-        location: Location | None = None,
-        exit_code: int = 1,
-    ) -> None:
-        super().__init__(message, detail=detail, hint=hint, location=location)
-        self.exit_code = exit_code
-
 
 class DatabaseError(SyncError):
     code = "database-error"

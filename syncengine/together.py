@@ -80,12 +80,13 @@ def _infer(one: Ready, run: Run) -> None:
 
 def _rolled_back(name: str, error: SyncError) -> GroupRolledBack:
     """Return what the other specs of a group say, with the exit code of the one that failed."""
-    return GroupRolledBack(
+    rolled_back = GroupRolledBack(
         f"nothing was published, since `{name}` failed and they are published together",
         detail=f"{name}: {error.message}",
         hint=f"mend `{name}`",
-        exit_code=error.exit_code,
     )
+    rolled_back.exit_code = error.exit_code
+    return rolled_back
 
 
 def _not_run(one: Ready | Failed, unplanned: Failed, emit: ev.Emit) -> Report:

@@ -95,7 +95,11 @@ class Group:
                 with _blaming(run):
                     run.check(_publishing(run))
         for run in self._runs:
-            run.committed(_publishing(run), started)
+            try:
+                run.committed(_publishing(run), started)
+            except SyncError as error:
+                # The rows of all are there to stay; only this one's file is not where it should be.
+                run.emit(ev.SpecFailed(error=error))
 
     def _perform(self, run: Run, attempt: int, *, as_planned: bool) -> None:
         """Carry out one spec's publishing but its checks, which look at the work of all."""

@@ -16,6 +16,7 @@ import pytest
 
 import syncengine
 from syncengine.errors import SyncError
+from syncengine.model import events as ev
 from tests.conftest import RunCli
 from tests.modecases import METHODS, by_id
 from tests.runs import counts, places
@@ -206,8 +207,8 @@ def test_rule_6_two_at_once_add_up_once(db: Database, method: str):
     reports: list[syncengine.Report] = []
     hold = threading.Barrier(2)
 
-    def wait(event: object) -> None:
-        if type(event).__name__ == "UnitStarted" and event.unit == "publish" and event.attempt == 1:  # type: ignore[attr-defined]  # an event
+    def wait(event: ev.Event) -> None:
+        if isinstance(event, ev.UnitStarted) and event.unit == "publish" and event.attempt == 1:
             hold.wait(10)
 
     def run() -> None:

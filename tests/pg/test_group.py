@@ -46,8 +46,8 @@ def sources(folder: Path, parents: str, kids: str) -> None:
     (folder / "kids.csv").write_text(kids)
 
 
-def run(folder: Path, db: Database, **more: object) -> dict[str, syncengine.Report]:
-    reports = syncengine.run_all(syncengine.load([folder]), connection=db.url, **more)  # type: ignore[arg-type]
+def run(folder: Path, db: Database, emit: ev.Emit = lambda event: None) -> dict[str, syncengine.Report]:
+    reports = syncengine.run_all(syncengine.load([folder]), connection=db.url, emit=emit)
     return {report.name: report for report in reports}
 
 
@@ -92,7 +92,7 @@ def test_parents_and_kids_are_seen_together(family: Path, db: Database):
             found = other.execute(
                 "SELECT (SELECT count(*) FROM parents WHERE code = 'B') + count(*) FROM kids"
             )
-            seen.append(found.fetchone()[0])  # type: ignore[index]
+            seen.extend(count for (count,) in found)
 
     run(family, db, emit=look)
 
@@ -186,6 +186,23 @@ def test_another_writer_makes_the_group_start_anew(family: Path, db: Database):
     assert reports["kids"].retries == 1
     assert (reports["kids"].inserted, reports["kids"].updated, reports["parents"].inserted) == (1, 1, 1)
     assert rows(db) == [(1, "B", "Ann"), (2, "B", "Bob")]
+
+
+def test_a_file_that_finds_no_place_after_the_commit_is_one_specs_failure(family: Path, db: Database):
+    with (family / "kids.yaml").open("a") as file:
+        file.write("returning: {columns: [id], to: out/kids.csv}\n")
+
+    def meddle(event: ev.Event) -> None:
+        if isinstance(event, ev.StepFinished) and event.step == "write the returned rows":
+            (family / "out" / "kids.csv").mkdir()
+
+    reports = run(family, db, emit=meddle)
+
+    assert reports["parents"].error is None
+    assert reports["kids"].error is not None
+    assert "the rows are committed" in reports["kids"].error.message
+    assert rows(db) == [(1, "B", "Ann"), (2, "B", "Bob")]
+    assert leftovers(db) == []
 
 
 def test_databases_can_not_be_joined(family: Path, db: Database, newdb: Database, cli: RunCli):
