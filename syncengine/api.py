@@ -15,6 +15,7 @@ from syncengine.loading import SpecLike, job
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
+from syncengine.model.rights import Grants
 
 if TYPE_CHECKING:
     from syncengine.jobs import Ready
@@ -165,6 +166,24 @@ def run_all(
         if any(one.group for one in planned if not isinstance(one, Failed)):
             return carry_out_together(planned, emit)
         return carry_out_all(planned, waits, emit, jobs)
+
+
+def grants_all(
+    specs: Iterable[Job],
+    *,
+    role: str | None = None,
+    connection: str | None = None,
+    select: Sequence[str] = (),
+    announce: Announce = _silent,
+) -> Grants:
+    """Return the rights that loaded specs need in their database, and which of them a role lacks.
+
+    The role is the connected one unless another is named; what it lacks is no error.  Raises SyncError.
+    """
+    from syncengine.grants import grants
+
+    with _targets(connection, announce) as targets:
+        return grants(tuple(specs), targets, role, select)
 
 
 def new_run_id() -> str:

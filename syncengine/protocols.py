@@ -12,6 +12,7 @@ from syncengine.errors import Location, SyncError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.plan import Plan, Step, Unit, Verdict
 from syncengine.model.report import Report
+from syncengine.model.rights import Grants
 from syncengine.model.spec import SourceSpec, Spec
 from syncengine.model.task import Task
 
@@ -154,5 +155,7 @@ class View(Protocol):
     def reports(self, run_id: str, reports: Iterable[Report]) -> str: ...
 
     def problems(self, run_id: str, error: SyncError) -> str: ...
+
+    def grants(self, found: Grants) -> str: ...
 
     def valid(self, specs: Iterable[Spec]) -> str: ...

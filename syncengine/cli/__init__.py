@@ -20,6 +20,7 @@ from syncengine.job import WORKER
 _COMMANDS = {
     "db": "The embedded PostgreSQL: start, stop, status, url, psql.",
     "explain": "Tell what an error code means and how to mend it.",
+    "grants": "Print the GRANT statements that specs need.",
     "init": "Write an example project, or a spec for a file.",
     "plan": "Show what a run would do and why; never writes.",
     "run": "Make the targets hold what the sources say.",

@@ -10,6 +10,7 @@ from syncengine.errors import SyncError
 from syncengine.model.explain import FORMAT, document
 from syncengine.model.plan import Plan
 from syncengine.model.report import COUNTERS, Report
+from syncengine.model.rights import Grants
 from syncengine.model.spec import Spec
 
 # What a plan that could not be made has in the place of its parts; nothing was counted.
@@ -39,6 +40,9 @@ class Json:
         """Return a document with one entry a problem; nothing was started."""
         specs = [_failed(single.location.file if single.location else "", single) for single in error.each()]
         return _dump({"format": FORMAT, "run_id": run_id, "ok": False, "specs": specs})
+
+    def grants(self, found: Grants) -> str:
+        return _dump(found.document())
 
     def valid(self, specs: Iterable[Spec]) -> str:
         shown = [

@@ -9,6 +9,7 @@ from syncengine.errors import DependencyFailed, SyncError
 from syncengine.model.explain import visible
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
+from syncengine.model.rights import Grants
 from syncengine.model.spec import Spec
 
 
@@ -28,6 +29,10 @@ class Text:
     def problems(self, run_id: str, error: SyncError) -> str:
         """Return every problem, a blank line between those that have details."""
         return "".join(f"{problem(single)}\n" for single in error.each())
+
+    def grants(self, found: Grants) -> str:
+        """Return SQL that psql takes as it is."""
+        return found.explain()
 
     def valid(self, specs: Iterable[Spec]) -> str:
         return "".join(
