@@ -30,6 +30,40 @@ class Watch:
     refuse: Callable[[Sequence[str | None], Location], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place between two records of a source, up to which it has been read.
+
+    `part` counts its files from 0, `records` those of that file before this place, and `line` is where the next one
+    begins.  `offset` is that place in bytes, where the file can be sought; None: what comes before is read again.
+    """
+
+    part: int = 0
+    records: int = 0
+    line: int = 0
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record of a source as it stands there, good or bad.
+
+    `number` counts from 1 in the whole source, `line` in its file; 0 where it has no lines.  `first` and `last` are the
+    bytes that it takes in the file, uncompressed, from 0, the last one beyond its end.  `values` are those of
+    SourceFacts.fields, None where `fault` says why there are none.  `after` is where the next one begins.
+    """
+
+    number: int
+    label: str
+    line: int
+    first: int
+    last: int
+    raw: bytes
+    values: tuple[object, ...] | None
+    fault: str | None = None
+    after: Position = Position()
+
+
 class CsvPart(Protocol):
     """One file of a CSV source: UTF-8 blocks that COPY can take as they are, without BOM and header.
 
