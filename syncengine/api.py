@@ -73,9 +73,14 @@ def run(
     `approve` puts limits in place of the spec's (`{"max_deletes": 1200}`); `again` publishes contents once more that
     were added up.
     """
-    with _single_problem():
-        jobs = approved([job(spec, source=source, env=env)], approvals(approve or {}), again=again)
-        report = run_all(jobs, connection=connection, emit=emit)[0]
+    from syncengine.sources import close
+
+    try:
+        with _single_problem():
+            jobs = approved([job(spec, source=source, env=env)], approvals(approve or {}), again=again)
+            report = run_all(jobs, connection=connection, emit=emit)[0]
+    finally:
+        close(source)
     if report.error is not None:
         raise report.error
     return report

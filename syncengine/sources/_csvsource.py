@@ -15,7 +15,7 @@ from syncengine.model.spec import SourceSpec
 from syncengine.protocols import CsvBytes, Payload, Whereabouts
 from syncengine.sources._csvfile import CsvFile, Survey
 from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
-from syncengine.sources._files import Input
+from syncengine.sources._files import Input, steady
 from syncengine.sources._paths import inputs, source_label
 
 _OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
@@ -55,13 +55,14 @@ class CsvSource:
         facts = self._facts
         pairs = zip(self._inputs, self._fields, strict=True)
         parts = [self._part(found, fields) for found, fields in pairs if fields]
-        match handover:
-            case Handover.CSV_BYTES:
-                yield CsvBytes(parts=parts)
-            case Handover.ROWS:
-                yield CsvRows(parts, facts.fields)
-            case _:
-                raise ValueError(f"a CSV source has no hand-over {handover}")
+        with steady(self._inputs):
+            match handover:
+                case Handover.CSV_BYTES:
+                    yield CsvBytes(parts=parts)
+                case Handover.ROWS:
+                    yield CsvRows(parts, facts.fields)
+                case _:
+                    raise ValueError(f"a CSV source has no hand-over {handover}")
 
     def _part(self, found: Input, fields: tuple[str, ...]) -> CsvFile:
         part = CsvFile(found, self._layout)

@@ -12,7 +12,7 @@ from syncengine.errors import BadRow, Location, SourceError, SpecError
 from syncengine.model.facts import ABSENT, Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
 from syncengine.protocols import Payload, Whereabouts
-from syncengine.sources._files import Input
+from syncengine.sources._files import Input, steady
 from syncengine.sources._json import parse
 from syncengine.sources._paths import PATH_OPTIONS, inputs, source_label
 from syncengine.sources._text import check_plain_text, codec_name, utf8
@@ -85,7 +85,8 @@ class JsonLinesSource:
         if handover is not Handover.ROWS:
             raise ValueError(f"a jsonl source has no hand-over {handover}")
         rows = PartialJsonRows if self._partial else JsonRows
-        yield rows(self._inputs, self._encoding, self._facts.fields)
+        with steady(self._inputs):
+            yield rows(self._inputs, self._encoding, self._facts.fields)
 
     @cached_property
     def _facts(self) -> SourceFacts:
