@@ -195,18 +195,17 @@ class StdinInput:
         self.label = "standard input"
         self.compression: Compression = compression or "none"
         self.bytes_read = 0
-        self._kept: list[bytes] = []
+        self._kept: list[tuple[bytes, int]] = []
         self._reader: Reader | None = None
         self._rest: Iterator[bytes] = iter(())
         self._opened = False
 
     def sample(self) -> Generator[tuple[bytes, int], None, None]:
         reader = self._start()
-        for block in self._kept:
-            yield block, reader.bytes_read
+        yield from self._kept
         for block in self._rest:
-            self._kept.append(block)
-            yield block, reader.bytes_read
+            self._kept.append((block, reader.bytes_read))
+            yield self._kept[-1]
 
     @contextmanager
     def open(self) -> Iterator[StdinInput]:
@@ -219,7 +218,8 @@ class StdinInput:
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         reader = self._start()
         while self._kept:
-            yield self._kept.pop(0)
+            block, self.bytes_read = self._kept.pop(0)
+            yield block
         for block in self._rest:
             self.bytes_read = reader.bytes_read
             yield block

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -19,10 +15,9 @@ import psutil
 import pytest
 
 from tests.builders import a_spec, untouched
-from tests.conftest import ROOT
+from tests.processes import Ended, feed, interrupted, started, wait_until
 from tests.servers import Database
 
-SECONDS = 20.0
 ENOUGH = 2.0
 GATE = 4714
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')"
@@ -131,65 +126,11 @@ PHASES = {
 SIGNALS = {"ctrl-c": (signal.SIGINT, 130), "term": (signal.SIGTERM, 143)}
 
 
-@contextmanager
-def started(folder: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "syncengine", *map(str, arguments)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    code: int
-    seconds: float
-    out: str
-    err: str
-
-
-def interrupted(process: subprocess.Popen[str], *numbers: signal.Signals, pause: float = 0.1) -> Ended:
-    """Send signals one after the other, and wait for the end."""
-    began = time.monotonic()
-    for number in numbers:
-        process.send_signal(number)
-        time.sleep(pause if number is not numbers[-1] else 0)
-    process.wait(10)
-    seconds = time.monotonic() - began
-    assert process.stdout is not None
-    assert process.stderr is not None
-    return Ended(
-        code=process.returncode, seconds=seconds, out=process.stdout.read(), err=process.stderr.read()
-    )
-
-
 def check(ended: Ended, code: int) -> None:
     word = "terminated" if code == 143 else "interrupted"
     assert (ended.code, ended.err.count("Traceback")) == (code, 0), ended.err
     assert ended.seconds < ENOUGH
     assert f"{word}: what was not committed is rolled back; run it again to go on\n" in ended.err
-
-
-def feed(process: subprocess.Popen[str], text: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(text)
-    process.stdin.flush()
 
 
 def written(folder: Path, phase: Phase) -> Path:
