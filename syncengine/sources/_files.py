@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, cast
@@ -25,9 +25,14 @@ class Reader:
     """
 
     def __init__(
-        self, read: Callable[[int], bytes], compression: Compression, label: str, at_end: Callable[[], None]
+        self,
+        read: Callable[[int], bytes],
+        compression: Compression,
+        label: str,
+        at_end: Callable[[], None],
+        start: int = 0,
     ) -> None:
-        self.bytes_read = 0
+        self.bytes_read = start
         self._read = read
         self._compression = compression
         self._label = label
@@ -89,11 +94,23 @@ class Input(Protocol):
         """Yield small blocks from the start, each with the stored bytes used so far."""
         ...
 
-    def open(self) -> AbstractContextManager[BlockReader]: ...
+    def stamp(self) -> str | None:
+        """Return what is another text once the data is another, None where only reading can tell."""
+        ...
+
+    def open(self, start: int = 0) -> AbstractContextManager[BlockReader]:
+        """Open it at a byte of the file; what is not reopenable begins at its beginning."""
+        ...
 
     def verify(self) -> None:
         """Raise SourceError if it is no longer what it was when it was first looked at."""
         ...
+
+
+def stamp_of(found: Sequence[Input]) -> str | None:
+    """Return the stamp of several inputs together, None if one of them has none."""
+    stamps = [each.stamp() for each in found]
+    return None if None in stamps else "; ".join(map(str, stamps))
 
 
 @contextmanager
@@ -139,15 +156,21 @@ class FileInput:
             for block in reader.blocks(SAMPLE):
                 yield block, reader.bytes_read
 
+    def stamp(self) -> str:
+        known = self._checked("after it was looked at", ends=True)
+        written, (_, inode) = known.written, known.place
+        return f"{self._path}: {known.size} bytes, modified {written}, inode {inode}, ends {known.ends.hex()}"
+
     @contextmanager
-    def open(self) -> Iterator[Reader]:
+    def open(self, start: int = 0) -> Iterator[Reader]:
         self._checked("after it was looked at")
         try:
             raw = self._path.open("rb")
+            raw.seek(start)
         except OSError as error:
             raise unreadable(self.label, error) from error
         with raw:
-            yield Reader(raw.read, self.compression, self.label, self.verify)
+            yield Reader(raw.read, self.compression, self.label, self.verify, start)
 
     def verify(self) -> None:
         self._checked("while it was being read", ends=True)
@@ -207,8 +230,11 @@ class StdinInput:
             self._kept.append((block, reader.bytes_read))
             yield self._kept[-1]
 
+    def stamp(self) -> None:
+        return None
+
     @contextmanager
-    def open(self) -> Iterator[StdinInput]:
+    def open(self, start: int = 0) -> Iterator[StdinInput]:
         self._start()
         if self._opened:
             raise _only_once()
