@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 import syncengine
 from syncengine.errors import SyncError
-from tests.builders import a_spec, contents
+from tests.builders import a_spec, untouched
 from tests.calls import Call, caller
 from tests.modecases import METHODS
 from tests.runs import counts
@@ -213,23 +212,11 @@ def left_out(db: Database, guest: str, spec: Path, statements: list[str]) -> dic
     found = {}
     for statement in statements:
         db.execute(statement.replace("GRANT", "REVOKE").replace(" TO ", " FROM "))
-        with own_tables_untouched(db), pytest.raises(SyncError) as caught:
+        with untouched(db), pytest.raises(SyncError) as caught:
             syncengine.run(spec, connection=as_guest(db, guest))
         db.execute(statement)
         found[statement] = caught.value.code
     return found
-
-
-@contextmanager
-def own_tables_untouched(db: Database) -> Iterator[None]:
-    """Check that the block changes no table but those of the engine."""
-    before = own_tables(db)
-    yield
-    assert own_tables(db) == before
-
-
-def own_tables(db: Database) -> dict[str, list[tuple[object, ...]]]:
-    return {name: rows for name, rows in contents(db).items() if not name.startswith("syncengine.")}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, wherever a command is: it ends within two seconds, nothing is left, and it says how to go on."""
+"""Ctrl-C and SIGTERM, wherever a command is: it ends within two seconds, the target is as it was, and it says so."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.builders import a_spec, untouched
+from tests.builders import a_spec
 from tests.processes import Ended, feed, interrupted, started, wait_until
+from tests.runs import places
 from tests.servers import Database
 
 ENOUGH = 2.0
@@ -154,15 +155,16 @@ def test_a_command_ends_at_once_wherever_it_is(
     emptied.execute(f"{TABLE}; CREATE SCHEMA syncengine; {phase.prepare}")
     spec = written(tmp_path, phase)
 
-    with untouched(emptied):
-        run = started(tmp_path, *phase.command, spec, "--connection", emptied.url)
-        with run as process, phase.hold(emptied):
-            feed(process, ROWS if phase.piped else "")
-            wait_until(lambda: emptied.execute(f"SELECT 1 {OURS} AND {phase.waiting}"))
-            ended = interrupted(process, number)
-        wait_until(lambda: not emptied.execute(f"SELECT 1 {OURS}"))
+    before = places(emptied)
+    run = started(tmp_path, *phase.command, spec, "--connection", emptied.url)
+    with run as process, phase.hold(emptied):
+        feed(process, ROWS if phase.piped else "")
+        wait_until(lambda: emptied.execute(f"SELECT 1 {OURS} AND {phase.waiting}"))
+        ended = interrupted(process, number)
+    wait_until(lambda: not emptied.execute(f"SELECT 1 {OURS}"))
 
     check(ended, code)
+    assert places(emptied) == before
     assert ended.out == ""
 
 
@@ -170,14 +172,15 @@ def test_more_signals_do_not_disturb_the_first(emptied: Database, tmp_path: Path
     emptied.execute(f"{TABLE}; CREATE SCHEMA syncengine")
     spec = written(tmp_path, PHASES["copy"])
 
-    with untouched(emptied):
-        with started(tmp_path, "run", spec, "--connection", emptied.url) as process:
-            feed(process, ROWS)
-            wait_until(lambda: emptied.execute(f"SELECT 1 {OURS} AND query LIKE 'COPY%'"))
-            ended = interrupted(process, *[signal.SIGINT, signal.SIGTERM] * 20, signal.SIGINT, pause=0.005)
-        wait_until(lambda: not emptied.execute(f"SELECT 1 {OURS}"))
+    before = places(emptied)
+    with started(tmp_path, "run", spec, "--connection", emptied.url) as process:
+        feed(process, ROWS)
+        wait_until(lambda: emptied.execute(f"SELECT 1 {OURS} AND query LIKE 'COPY%'"))
+        ended = interrupted(process, *[signal.SIGINT, signal.SIGTERM] * 20, signal.SIGINT, pause=0.005)
+    wait_until(lambda: not emptied.execute(f"SELECT 1 {OURS}"))
 
     check(ended, 130)
+    assert places(emptied) == before
 
 
 # Where no answer comes.
