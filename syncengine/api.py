@@ -19,6 +19,7 @@ from syncengine.model.rights import Grants
 
 if TYPE_CHECKING:
     from syncengine.jobs import Ready
+    from syncengine.memory import Ledger
     from syncengine.order import Wait
     from syncengine.targets import Targets
 
@@ -201,6 +202,21 @@ def grants_all(
 
     with _targets(connection, announce) as targets:
         return grants(tuple(specs), targets, role, select)
+
+
+@contextmanager
+def ledger_of(
+    *, connection: str | None = None, env: str | None = None, announce: Announce = _silent
+) -> Iterator[Ledger]:
+    """Yield the ledger of the project that the working folder is in.  Raises SyncError."""
+    from pathlib import Path
+
+    from syncengine.memory import Ledger
+    from syncengine.spec.project import load_project
+
+    project = load_project(Path.cwd(), os.environ, env)
+    with _targets(connection, announce) as targets:
+        yield Ledger(targets.connect_default(project).connection, project.ledger_schema)
 
 
 def new_run_id() -> str:

@@ -18,11 +18,14 @@ from syncengine.job import WORKER
 _COMMANDS = {
     "db": "The embedded PostgreSQL: start, stop, status, url, psql.",
     "explain": "Tell what an error code means and how to mend it.",
+    "gc": "Drop what dead runs left.",
     "grants": "Print the GRANT statements that specs need.",
+    "history": "List what ran, newest first.",
     "init": "Write an example project, or a spec for a file.",
     "plan": "Show what a run would do and why; never writes.",
     "run": "Make the targets hold what the sources say.",
     "schema": "Print the JSON Schema of spec and project files, for editors.",
+    "show": "Show one run in full.",
     "validate": "Check specs without any server.",
 }
 INVALID = 3

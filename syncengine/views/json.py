@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from syncengine.errors import SyncError
 from syncengine.model.explain import FORMAT, document
 from syncengine.model.plan import Plan
+from syncengine.model.record import RunRecord
 from syncengine.model.report import COUNTERS, Report
 from syncengine.model.rights import Grants
 from syncengine.model.spec import Spec
@@ -43,6 +44,16 @@ class Json:
 
     def grants(self, found: Grants) -> str:
         return _dump(found.document())
+
+    def history(self, records: Sequence[RunRecord]) -> str:
+        return _dump({"format": FORMAT, "ok": True, "runs": [one.document() for one in records]})
+
+    def record(self, record: RunRecord) -> str:
+        chunks = [chunk.document() for chunk in record.chunks]
+        return _dump({"format": FORMAT, "ok": True, **record.document(), "chunks": chunks})
+
+    def collected(self, names: Sequence[str]) -> str:
+        return _dump({"format": FORMAT, "ok": True, "dropped": list(names)})
 
     def valid(self, specs: Iterable[Spec]) -> str:
         shown = [
