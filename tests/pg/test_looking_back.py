@@ -135,7 +135,7 @@ def test_chunks_of_a_run_are_shown(ran: Database, call: Call):
     assert '{"id": 7}' in said
     assert (chunk["phase"], chunk["number"], chunk["ends"], chunk["rows_read"]) == (
         "publish",
-        1,
+        7,
         {"id": 7},
         5,
     )
