@@ -43,13 +43,17 @@ class Position:
     offset: int | None = None
 
 
+BEGINNING = Position()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One record of a source as it stands there, good or bad.
 
     `number` counts from 1 in the whole source, `line` in its file; 0 where it has no lines.  `first` and `last` are the
-    bytes that it takes in the file, uncompressed, from 0, the last one beyond its end.  `values` are those of
-    SourceFacts.fields, None where `fault` says why there are none.  `after` is where the next one begins.
+    bytes that it takes in the file, uncompressed, from 0, the last one beyond its end; 0 and no `raw` where it is no
+    file.  `values` are those of SourceFacts.fields (and of ABSENT where rows are partial), None where `fault` says why
+    there are none, by what the server would call it.  `after` is where the next one begins.
     """
 
     number: int
@@ -60,6 +64,7 @@ class Record:
     raw: bytes
     values: tuple[object, ...] | None
     fault: str | None = None
+    sqlstate: str | None = None
     after: Position = Position()
 
 
@@ -114,6 +119,13 @@ class Source(Protocol):
     def describe(self) -> SourceFacts: ...
 
     def open(self, handover: Handover) -> AbstractContextManager[Payload]: ...
+
+    def records(self, after: Position = BEGINNING, number: int = 1) -> Iterator[Record]:
+        """Yield the records that come after a position, the broken ones as well; the first is `number`.
+
+        Slow, and in bounded memory.  What it reads is read for good where the source can be read only once.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

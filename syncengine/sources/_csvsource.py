@@ -12,8 +12,9 @@ from typing import ClassVar
 from syncengine.errors import Location, SourceError, SpecError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
-from syncengine.protocols import CsvBytes, Payload, Whereabouts
+from syncengine.protocols import BEGINNING, CsvBytes, Payload, Position, Record, Whereabouts
 from syncengine.sources._csvfile import CsvFile, Survey
+from syncengine.sources._csvrecords import CsvRecords
 from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
 from syncengine.sources._files import Input
 from syncengine.sources._paths import inputs, source_label
@@ -62,6 +63,20 @@ class CsvSource:
                 yield CsvRows(parts, facts.fields)
             case _:
                 raise ValueError(f"a CSV source has no hand-over {handover}")
+
+    def records(self, after: Position = BEGINNING, number: int = 1) -> Iterator[Record]:
+        fields = self._facts.fields
+        for part, (found, own) in enumerate(zip(self._inputs, self._fields, strict=True)):
+            if part < after.part or not own:
+                continue
+            place = after if part == after.part else Position(part=part)
+            order = None if own == fields else [own.index(name) for name in fields]
+            for record in CsvRecords(found, self._layout, own).read(place, number):
+                number = record.number + 1
+                values = record.values
+                if order is not None and values is not None:
+                    record = replace(record, values=tuple(values[place] for place in order))
+                yield record
 
     def _part(self, found: Input, fields: tuple[str, ...]) -> CsvFile:
         part = CsvFile(found, self._layout)
