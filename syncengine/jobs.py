@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from syncengine.errors import SyncError
+from syncengine.errors import Location, NullKeys, SourceError, SyncError, UnresolvedLookup
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
 from syncengine.execute.masking import mask
+from syncengine.execute.refusals import may_be_of_row
 from syncengine.execute.rehearsal import Rehearsal
+from syncengine.execute.searching import Search
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
-from syncengine.model.plan import After, CopyIn, RunSql, Unit
+from syncengine.model.plan import After, CopyIn, RunSql, StageRecords, Unit
 from syncengine.model.report import Report
 from syncengine.model.task import QualifiedName
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
-from syncengine.sql import staging, steps
+from syncengine.sql import sifting, staging, steps
 
 if TYPE_CHECKING:
     import psycopg
@@ -82,11 +84,55 @@ def carry_out(one: Ready, emit: ev.Emit) -> Report:
     started = monotonic()
     start(run)
     try:
-        run.follow(inferred(one.prepared, one.connection, run).plan)
+        _follow(one.prepared, one.connection, run)
     except SyncError as error:
         run.emit(ev.SpecFailed(error=error))
     run.emit(ev.SpecFinished(seconds=monotonic() - started))
     return run.report
+
+
+def _follow(prepared: Prepared, connection: psycopg.Connection[TupleRow], run: Run) -> None:
+    """Carry out a plan; once a row is met that is to be kept apart, do it over record by record."""
+    try:
+        run.follow(inferred(prepared, connection, run).plan)
+    except SyncError as error:
+        if prepared.task.tolerant or not is_kept_apart(prepared.spec, error):
+            _tell_of_more(prepared, connection, run, error)
+            raise
+        run.emit(ev.StartedOver(reason=error.message))
+        run.follow(inferred(prepared.tolerant(), connection, run).plan)
+
+
+def _tell_of_more(
+    prepared: Prepared, connection: psycopg.Connection[TupleRow], run: Run, error: SyncError
+) -> None:
+    """Add to the error of a bad row where it is, if that is not known, and which others there are."""
+    if not may_be_of_row(error) or not prepared.facts.reopenable or prepared.untyped or connection.closed:
+        return
+    sought = prepared.searched(secrets.token_hex(6))
+    try:
+        samples = Search(sought.plan, connection, sought.source, lambda event: None).first_bad()
+    except SyncError:
+        return  # the error itself matters more than others like it
+    if not samples:
+        return
+    first = samples[0]
+    if error.location is None and first.line and error.sqlstate == first.sqlstate:
+        error.location = Location(first.place, first.line)
+    others = [str(sample) for sample in samples if Location(sample.place, sample.line) != error.location]
+    if len(samples) > 1 and others:
+        more = f"more bad rows: {'; '.join(others)}"
+        error.detail = f"{error.detail}; {more}" if error.detail else more
+    run.emit(ev.BadRowsFound(unit="", rows=len(samples), samples=samples))
+
+
+def is_kept_apart(spec: Spec, error: SyncError) -> bool:
+    """Tell whether an error may come of rows that the spec wants to be kept apart."""
+    if isinstance(error, NullKeys):
+        return spec.null_keys == "quarantine"
+    if isinstance(error, UnresolvedLookup):
+        return any(lookup.missing == "quarantine" for lookup in spec.lookups)
+    return spec.bad_rows.quarantine and (may_be_of_row(error) or isinstance(error, SourceError))
 
 
 def start(run: Run) -> None:
@@ -122,12 +168,8 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     shown = one.prepared
     # Two rehearsals at a time must not wait for each other's tables.
     own = shown.named(secrets.token_hex(6))
-    run = Rehearsal(own.plan, one.connection, own.source, emit)
-    run.emit(ev.SpecTurn(name=one.spec.name))
     try:
-        with run.rolled_back():
-            known = inferred(own, one.connection, run)
-            run.follow(known.rehearsal())
+        run, known = _rehearsed(own, one.connection, emit)
     except SyncError as error:
         return Failed(spec=one.spec, error=error)
     plan = known.named(SHOWN_RUN).plan
@@ -136,13 +178,30 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     return replace(one, prepared=replace(shown, plan=plan))
 
 
+def _rehearsed(
+    own: Prepared, connection: psycopg.Connection[TupleRow], emit: ev.Emit
+) -> tuple[Rehearsal, Prepared]:
+    """Rehearse a plan, and if a row is to be kept apart once more as the run would then go on."""
+    run = Rehearsal(own.plan, connection, own.source, emit)
+    run.emit(ev.SpecTurn(name=own.spec.name))
+    try:
+        with run.rolled_back():
+            known = inferred(own, connection, run)
+            run.follow(known.rehearsal())
+    except SyncError as error:
+        if own.task.tolerant or not is_kept_apart(own.spec, error):
+            raise
+        return _rehearsed(own.tolerant(), connection, emit)
+    return run, known
+
+
 def _reading(first: Prepared) -> tuple[Unit, ...]:
     """Return the units that stage a source as text, to infer types from it; none if all types are known."""
     if not first.untyped:
         return ()
     stage, _ = staging.relations(first.task)
     copied = tuple(
-        replace(step, observes=True) if isinstance(step, CopyIn) else step
+        replace(step, observes=True) if isinstance(step, CopyIn | StageRecords) else step
         for step in steps.copied(first.task, stage)
     )
     read = Unit(name="read", steps=copied, repeatable=first.facts.reopenable)
@@ -155,7 +214,7 @@ def inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run
         return first
     stage, _ = staging.relations(first.task)
     drop = RunSql(title=f"drop {'.'.join(stage)}", sql=steps.text(staging.drop(stage)))
-    tidy = Unit(name="tidy", steps=(drop,), always=True)
+    tidy = Unit(name="tidy", steps=(drop, *sifting.tidied(first.task)), always=True)
     run.units(_reading(first))
     try:
         return _typed(first, connection, stage, run)
@@ -181,6 +240,7 @@ def _typed(
         inferred=by_column | {name: "text" for name in first.untyped if name not in by_column},
         staged_rows=run.report.rows_read,
         facts=first.facts,
+        tolerant=first.task.tolerant,
     )
 
 

@@ -113,7 +113,9 @@ def _with_hooks(unit: Unit, task: Task) -> Unit:
 
 
 def _hook(key: str, number: int, sql: str) -> RunSql:
-    return RunSql(title=f"{key}: statement {number + 1} of the spec", sql=sql, own_path=True, writes=True)
+    return RunSql(
+        title=f"{key}: statement {number + 1} of the spec", sql=sql, own_path=True, writes=True, hook=True
+    )
 
 
 def _arbiter(task: Task) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from syncengine.arbiter import pick_inferred
 from syncengine.errors import Location, SpecErrors
 from syncengine.model.facts import ColumnFacts, IndexFacts, SourceFacts, TableFacts
 from syncengine.model.plan import Plan
-from syncengine.model.spec import Expression, Spec
+from syncengine.model.spec import BadRows, Execution, Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
 from syncengine.resolve import in_order, resolve
@@ -51,6 +51,16 @@ class Prepared:
         )
         return replace(self, task=task, plan=replace(self.plan, units=fresh.units))
 
+    def tolerant(self) -> Prepared:
+        """Return the same for a run that numbers its rows, and keeps those apart that can't be loaded."""
+        return replace(self, task=replace(self.task, tolerant=True)).named(self.task.run)
+
+    def searched(self, run: str) -> Prepared:
+        """Return the same for another run that only looks for bad rows."""
+        spec = replace(self.task.spec, bad_rows=BadRows(quarantine=True), execution=Execution())
+        task = replace(self.task, spec=spec, tolerant=True, rehearsed=True)
+        return replace(self, task=task).named(run)
+
     def rehearsal(self) -> Plan:
         """Return the plan by which the run is rehearsed; its checks look at what the target would hold."""
         mode, strategies = registry.mode(self.spec.mode), registry.strategies()
@@ -84,11 +94,13 @@ def prepare(
     inferred: Mapping[str, str] | None = None,
     staged_rows: int | None = None,
     facts: SourceFacts | None = None,
+    tolerant: bool = False,
 ) -> Prepared:
     """Plan a spec; raises SyncError with everything that stands against it.
 
     `inferred` and `staged_rows` speak of a source that is in the staging table already, as text; `facts` saves
-    describing the source again.
+    describing the source again.  A `tolerant` run keeps bad rows apart from the start, as one does whose source
+    can't be read again for them.
     """
     facts = facts or source.describe()
     table = catalog.table_facts(
@@ -115,6 +127,8 @@ def prepare(
         infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
         looked_up=looked_up,
     )
+    once = spec.quarantines and not facts.reopenable
+    task = replace(task, tolerant=tolerant or once or spec.retries)
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
     untyped = undeclared(task, declared)
     if not untyped:

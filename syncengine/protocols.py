@@ -53,7 +53,8 @@ class Record:
     `number` counts from 1 in the whole source, `line` in its file; 0 where it has no lines.  `first` and `last` are the
     bytes that it takes in the file, uncompressed, from 0, the last one beyond its end; 0 and no `raw` where it is no
     file.  `values` are those of SourceFacts.fields (and of ABSENT where rows are partial), None where `fault` says why
-    there are none, by what the server would call it.  `after` is where the next one begins.
+    there are none, `sqlstate` what the server would call it.  `head` is the header of its file.
+    `after` is where the next one begins.
     """
 
     number: int
@@ -65,6 +66,7 @@ class Record:
     values: tuple[object, ...] | None
     fault: str | None = None
     sqlstate: str | None = None
+    head: bytes = b""
     after: Position = Position()
 
 

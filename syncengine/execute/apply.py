@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import assert_never
 
@@ -15,13 +15,15 @@ from psycopg.sql import SQL, Composed, Literal
 from syncengine.connect import wrap
 from syncengine.errors import (
     Conflict,
+    BadRow,
     SyncError,
 )
-from syncengine.execute import retry, transfer
+from syncengine.execute import badrows, probing, retry, tolerant, transfer
 from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, unclosed
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
 from syncengine.execute.masking import masking
+from syncengine.execute.refusals import Refusal, may_be_of_row, refusal
 from syncengine.execute.returning import PendingFile, write
 from syncengine.model import events as ev
 from syncengine.model.plan import (
@@ -32,9 +34,13 @@ from syncengine.model.plan import (
     Classify,
     CopyIn,
     InsertRows,
+    KeepBadRows,
     Plan,
+    Probe,
+    RunSegments,
     RunSql,
     Sample,
+    StageRecords,
     Step,
     Unit,
     WriteFile,
@@ -62,6 +68,10 @@ class Run:
         self._emit = emit
         self._dice = random.Random()
         self._files: list[PendingFile] = []
+        self._at: Step | None = None
+        self._quiet = False
+        self.most: int | None = None
+        self.enough: int | None = None
         self.kinds: dict[str, frozenset[str]] | None = None
 
     def follow(self, plan: Plan) -> None:
@@ -70,6 +80,8 @@ class Run:
         self.units(plan.units)
 
     def emit(self, event: ev.Event) -> None:
+        if self._quiet:
+            return
         self.report = self.report.after(event)
         self._emit(event)
 
@@ -104,6 +116,11 @@ class Run:
                 self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message, retry_in=pause))
                 time.sleep(pause)
                 attempt += 1
+            except SyncError as error:
+                self.discard_files()
+                if not self.isolates(unit, error):
+                    raise
+                self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message))
             except BaseException:
                 self.discard_files()
                 raise
@@ -116,6 +133,10 @@ class Run:
             with self.connection.transaction():
                 self.open(unit)
                 self.perform(unit, as_planned=isolation == unit.isolation)
+                if unit.publishes:
+                    # A deferred constraint that does not hold is told while it can be said which row it was.
+                    self._at = None
+                    self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
         except psycopg.Error as error:
@@ -129,6 +150,46 @@ class Run:
         self._steps(unit, last_resort=not as_planned or unit.isolation == "read committed")
         if unit.publishes:
             self._close_books(exact=unit.exact and as_planned)
+
+    def isolates(self, unit: Unit, error: SyncError, before: Callable[[], None] = lambda: None) -> bool:
+        """Take the rows out of staging that the target refuses; tell whether there are any.
+
+        `error` is what publishing failed with, `before` does what comes before the unit in its transaction.
+        """
+        hooked = isinstance(self._at, RunSql) and self._at.hook
+        if unit.probe is None or hooked or not may_be_of_row(error):
+            return False
+        with self._masking(), probing.wrapped("looking for the rows that are refused"):
+            self._quiet = True
+            try:
+                with self.connection.transaction(force_rollback=True):
+                    self.open(unit)
+                    before()
+                    found = self._refused(unit, unit.probe)
+            finally:
+                self._quiet = False
+            if not found or 0 in found:  # 0 are deletes, which are no row of the source
+                return False
+            with self.connection.transaction():
+                self.connection.execute(self._settings())
+                badrows.take_out(self.connection, unit.probe.sieve, found)
+        return True
+
+    def _refused(self, unit: Unit, probe: Probe, *, enough: int | None = None) -> dict[int, Refusal]:
+        """Return the rows that the target refuses, by the steps of the unit up to its writing."""
+        self.connection.execute(self._settings())
+        ahead, hooks = badrows.before_writing(unit)
+        self._steps(ahead, last_resort=True)
+        for statement in probe.prepare:
+            self.connection.execute(statement.encode())
+        numbers = [int(row[0]) for row in self.connection.execute(probe.numbers.encode())]
+        return probing.guilty(
+            self.connection,
+            numbers,
+            lambda: probing.applied(self.connection, probe.writes, hooks, self._use_path),
+            lambda error: refusal(error, self.plan.sensitive, self.plan.target),
+            enough=enough,
+        )
 
     def check(self, unit: Unit) -> None:
         """Evaluate the user's queries on the result."""
@@ -190,6 +251,7 @@ class Run:
 
     def _timed(self, unit: Unit, step: Step) -> None:
         started = time.monotonic()
+        self._at = step
         self.emit(ev.StepStarted(unit=unit.name, step=step.title))
         with self._masking():
             try:
@@ -208,6 +270,15 @@ class Run:
                 return self._run_sql(unit, step)
             case CopyIn():
                 return self._copy(unit, step)
+            case StageRecords():
+                return self._stage(unit, step)
+            case RunSegments():
+                found = probing.run_segments(step, self.connection, self.plan.sensitive, self.plan.target)
+                if found and step.sieve is not None:
+                    badrows.take_out(self.connection, step.sieve, found)
+                return 0
+            case KeepBadRows():
+                return self._keep(unit, step)
             case InsertRows():
                 sent = transfer.insert(step, self.connection, self.source)
                 self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
@@ -262,6 +333,32 @@ class Run:
             self.emit(ev.Classified(unit=unit.name, insert=sent.rows, update=0, unchanged=0, skipped=0))
             self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=sent.taken))
         return sent.taken
+
+    def _stage(self, unit: Unit, step: StageRecords) -> int:
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
+        facts = self.source.describe()
+        stager = tolerant.Stager(step, self.connection, facts, self.plan.sensitive, self.plan.target)
+        tolerant.stage(stager, self.source, self.emit, most=self.most, enough=self.enough)
+        limit = dict(self.plan.settings)["statement_timeout"]
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
+        if stager.bad and not step.tolerates:
+            raise BadRow(str(stager.samples[0]))
+        if stager.kinds is not None:
+            self.kinds = {name: frozenset(found) for name, found in stager.kinds.items()}
+        self.emit(ev.RowsRead(unit=unit.name, rows=stager.rows, bytes=facts.bytes or stager.bytes))
+        return stager.rows - stager.bad
+
+    def _keep(self, unit: Unit, step: KeepBadRows) -> int:
+        found = badrows.found(step, self.connection, unit.name)
+        if found.rows:
+            self.emit(found)
+        error = badrows.too_many(step, found, self.report.books.rows_read)
+        if error is not None:
+            self._block(error)
+        if step.sql:
+            self.connection.execute(step.sql.encode())
+        self.emit(ev.RowsCounted(unit=unit.name, counter="quarantined", rows=found.rows))
+        return found.rows
 
     def _check(self, step: Check) -> int:
         try:

@@ -32,7 +32,11 @@ class Rehearsal(Run):
     @property
     def preview(self) -> Preview:
         return Preview(
-            counts=self.report.counts, samples=self._samples, error=self._blocked, unchecked=self._unchecked
+            counts=self.report.counts,
+            samples=self._samples,
+            error=self._blocked,
+            unchecked=self._unchecked,
+            bad_rows=self.report.bad_rows,
         )
 
     @contextmanager

@@ -50,6 +50,7 @@ class CsvRecords:
         self._encoding = layout.encoding
         self._quotes = Quotes(layout.form)
         self._line = 1
+        self._head = b""
 
     def read(self, after: Position, number: int) -> Iterator[Record]:
         """Yield the records of the file that come after a position in it; the first is the source's `number`."""
@@ -87,6 +88,7 @@ class CsvRecords:
                     values=None if framed.fields is None else tuple(framed.fields),
                     fault=framed.fault,
                     sqlstate=framed.sqlstate,
+                    head=self._head,
                     after=Position(part=after.part, records=place + 1, line=self._line, offset=last),
                 )
 
@@ -94,7 +96,9 @@ class CsvRecords:
         return ahead.popleft() if ahead else next(lines, None)
 
     def _skip_head(self, ahead: deque[Line], lines: Iterator[Line]) -> int:
-        """Leave out the first lines and the header, which was read before and is whole; return the line that follows."""
+        """Leave out the first lines and the header, which was read before and is whole; return the line that
+        follows.
+        """
         for _ in range(self._layout.skip_lines):
             self._next(ahead, lines)
         header: list[Line] = []
@@ -104,6 +108,7 @@ class CsvRecords:
             quotes.skip(self._text(line.raw).encode())
             if not quotes.inside:
                 break
+        self._head = b"".join(line.raw for line in header)
         return self._layout.skip_lines + 1 + (self._height(header) if header else 0)
 
     def _framed(self, ahead: deque[Line], lines: Iterator[Line]) -> Iterator[_Framed]:

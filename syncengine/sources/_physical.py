@@ -50,13 +50,11 @@ class PhysicalLines:
     def __iter__(self) -> Iterator[Line]:
         head, first = self._head()
         ends, width = self._ends()
-        number = 0
-        for raw in self._cut(head, ends, width):
+        for number, raw in enumerate(self._cut(head, ends, width), start=1):
             if len(raw) > MAX_LINE:
                 hint = "is a quote left open, or the line end another one?"
-                place = Location(self._label, number + 1)
+                place = Location(self._label, number)
                 raise BadRow(f"a line is longer than {MAX_LINE // 1024**2} MB", hint=hint, location=place)
-            number += 1
             yield Line(first, raw)
             first += len(raw)
 

@@ -11,6 +11,7 @@ from psycopg.sql import Literal as Value
 from syncengine.model.facts import ForeignKeyFacts
 from syncengine.model.spec import Expression
 from syncengine.model.task import Assignment, QualifiedName, SoftDelete, Task
+from syncengine.sql.badrows import spared
 from syncengine.sql.clauses import (
     cast,
     changed,
@@ -23,6 +24,7 @@ from syncengine.sql.clauses import (
     stored,
 )
 from syncengine.sql.names import beside, commas, ident
+from syncengine.sql.staging import row_number
 
 CHANGES = ("pg_temp", "changes")
 
@@ -46,7 +48,8 @@ def op_column(task: Task) -> str:
 
 def carried(task: Task) -> tuple[str, ...]:
     """Return the columns that a change carries from staging."""
-    return (*task.columns, task.absent) if task.absent is not None else task.columns
+    absent = (task.absent,) if task.absent is not None else ()
+    return (*task.columns, *absent, *((row_number(task),) if task.tolerant else ()))
 
 
 def place_columns(task: Task) -> tuple[str, str]:
@@ -175,7 +178,7 @@ def new_value(item: Assignment) -> Composed:
 def mark_gone(task: Task, only: Composed | None = None) -> Composed:
     """Return the statement that adds the stored rows to delete: those that no staged row matches.
 
-    They lie within `delete.scope`, are live, meet `conflict_where` and the condition `only`.
+    They lie within `delete.scope`, are live, meet `conflict_where` and the condition `only`; no bad row may be theirs.
     """
     tests: list[Composable] = [
         SQL("NOT EXISTS (SELECT FROM {} AS excluded WHERE {})").format(ident(*task.relation), match(task))
@@ -188,6 +191,8 @@ def mark_gone(task: Task, only: Composed | None = None) -> Composed:
         tests.append(expression(task.spec.conflict_where, "target"))
     if only is not None:
         tests.append(only)
+    if task.tolerant:
+        tests.append(spared(task))
     columns = commas(ident(name) for name in (op_column(task), *place_columns(task)))
     text = SQL("INSERT INTO {} ({}) SELECT 'delete', target.ctid, target.tableoid FROM {} AS target WHERE {}")
     return text.format(ident(*CHANGES), columns, stored(task), SQL(" AND ").join(tests))

@@ -7,7 +7,7 @@ from psycopg.sql import Composed
 from syncengine.model.facts import Handover
 from syncengine.model.plan import Check, Claim, CopyIn, Counter, Part, RunSql, Step, Unit
 from syncengine.model.task import Joined, QualifiedName, Task
-from syncengine.sql import convert, keys, staging
+from syncengine.sql import convert, keys, sifting, staging
 from syncengine.sql import ledger as ledger_sql
 
 
@@ -50,6 +50,8 @@ def claimed(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
 
 def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
+    if task.tolerant:
+        return sifting.copied(task, stage)
     create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
     return (create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging"))
 
@@ -67,6 +69,9 @@ def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[St
     )
     sql = text(convert.convert(task, stage, load))
     checks = (check for joined in task.lookups for check in _resolved(task, joined, stage))
+    if task.tolerant:
+        sifted = sifting.without_unresolved(task, stage)
+        return (*sifted, *checks, sifting.computed(task, stage, load, parts))
     return (*checks, RunSql(title="compute the columns", sql=sql, parts=parts))
 
 
@@ -82,7 +87,7 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
         hint=f"match more columns, or make them unique in {table}",
         location=location,
     )
-    if joined.missing != "error":
+    if joined.missing == "null":
         return (ambiguous,)
     unresolved = Check(
         title=f"{joined.column}: each natural key is found in {table}",
@@ -146,8 +151,10 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
     )
     index = RunSql(title=title, sql=text(keys.index_keys(task)), spares=len(look))
     null_keys = keys.check_null_keys(task)
+    sifted = sifting.without_null_keys(task) if task.tolerant else ()
+    index_and_look = (*sifted, index, *look)
     if null_keys is None:
-        return (index, *look)
+        return index_and_look
     check = Check(
         title="no row without a key",
         sql=text(null_keys),
@@ -157,7 +164,7 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
         location=task.spec.mark("/conflict_keys"),
         fields=fields,
     )
-    return (index, *look, check)
+    return (*index_and_look, check)
 
 
 def _looking_for_duplicates(task: Task, fields: tuple[str, ...]) -> tuple[Step, ...]:

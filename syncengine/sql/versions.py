@@ -6,6 +6,7 @@ from psycopg.sql import SQL, Composable, Composed
 
 from syncengine.model.task import Task, Versions
 from syncengine.sql.changes import (
+    carried,
     keep_changes,
     match,
     of_class,
@@ -55,7 +56,7 @@ def classify(task: Task) -> Composed:
     """Return the statement that classifies incoming versions against the current ones (docs/spec.md §11, rule 9)."""
     op, begins = ident(op_column(task)), ident(_from(task))
     columns: list[Composable] = [SQL("{} AS {}").format(_operation(task), op)]
-    columns += [ident("excluded", name) for name in task.columns]
+    columns += [ident("excluded", name) for name in carried(task)]
     columns += [*_places(task), *_beginnings(task)]
     text = SQL(
         "SELECT {} FROM (SELECT excluded.*, {} AS {} FROM {} AS excluded) AS excluded{}"
