@@ -10,7 +10,7 @@ from syncengine.errors import GroupRolledBack, OptionError, SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.group import Group, GroupFailed
 from syncengine.job import Failed
-from syncengine.jobs import Ready, inferred, not_started, start
+from syncengine.jobs import Ready, inferred, is_kept_apart, not_started, start
 from syncengine.model import events as ev
 from syncengine.model.report import Report
 
@@ -44,7 +44,10 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
     try:
         for one, run in zip(ready, runs, strict=True):
             _infer(one, run)
-        Group(runs, ready[0].connection).carry_out()
+        prepared = {id(run): one for one, run in zip(ready, runs, strict=True)}
+        Group(
+            runs, ready[0].connection, lambda run, error: _restart(prepared[id(run)], run, error)
+        ).carry_out()
     except GroupFailed as failed:
         for run in runs:
             error = failed.error if run is failed.run else _rolled_back(failed.run.plan.name, failed.error)
@@ -76,6 +79,18 @@ def _infer(one: Ready, run: Run) -> None:
         run.plan = inferred(one.prepared, one.connection, run).plan
     except SyncError as error:
         raise GroupFailed(run, error) from error
+
+
+def _restart(one: Ready, run: Run, error: SyncError) -> bool:
+    """Have a run read its source record by record, if its error comes of rows that are to be kept apart."""
+    tidy = [unit for unit in run.plan.units if unit.always]
+    tolerant = any(unit.probe is not None for unit in run.plan.units)
+    if tolerant or one.prepared.task.tolerant or not is_kept_apart(one.spec, error):
+        return False
+    run.emit(ev.StartedOver(reason=error.message))
+    run.units(tidy)
+    run.plan = inferred(one.prepared.tolerant(), one.connection, run).plan
+    return True
 
 
 def _rolled_back(name: str, error: SyncError) -> GroupRolledBack:

@@ -14,8 +14,8 @@ from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import (
-    Conflict,
     BadRow,
+    Conflict,
     SyncError,
 )
 from syncengine.execute import badrows, probing, retry, tolerant, transfer
@@ -175,11 +175,17 @@ class Run:
                 badrows.take_out(self.connection, unit.probe.sieve, found)
         return True
 
-    def _refused(self, unit: Unit, probe: Probe, *, enough: int | None = None) -> dict[int, Refusal]:
+    def _refused(self, unit: Unit, probe: Probe) -> dict[int, Refusal]:
         """Return the rows that the target refuses, by the steps of the unit up to its writing."""
         self.connection.execute(self._settings())
         ahead, hooks = badrows.before_writing(unit)
         self._steps(ahead, last_resort=True)
+        return self._probed(probe, hooks)
+
+    def _probed(
+        self, probe: Probe, hooks: Sequence[RunSql], *, enough: int | None = None
+    ) -> dict[int, Refusal]:
+        """Return the rows that the target refuses, of those that are classified."""
         for statement in probe.prepare:
             self.connection.execute(statement.encode())
         numbers = [int(row[0]) for row in self.connection.execute(probe.numbers.encode())]

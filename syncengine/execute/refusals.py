@@ -1,4 +1,4 @@
-"""What a server's error says about one row: column, SQLSTATE, constraint and message, no value of a sensitive column."""
+"""What a server's error says about one row: column, SQLSTATE, constraint, message; no value of a sensitive column."""
 
 from __future__ import annotations
 

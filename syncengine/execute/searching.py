@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from syncengine.execute import badrows
 from syncengine.execute.rehearsal import Rehearsal
 from syncengine.model.badrows import SHOWN, BadRowSample
@@ -27,10 +29,17 @@ class Search(Rehearsal):
 
     def _in_target(self, unit: Unit) -> tuple[BadRowSample, ...]:
         """Return what staging has told of, or else what the target refuses."""
-        step = next(step for step in unit.steps if isinstance(step, KeepBadRows))
+        self.connection.execute(self._settings())
+        place = next(place for place, step in enumerate(unit.steps) if isinstance(step, KeepBadRows))
+        step = unit.steps[place]
+        assert isinstance(step, KeepBadRows)
+        staging, _ = badrows.before_writing(replace(unit, steps=unit.steps[:place]))
+        self._steps(staging, last_resort=True)
         found = badrows.found(step, self.connection, unit.name)
         if not found.rows and unit.probe is not None:
-            refused = self._refused(unit, unit.probe, enough=SHOWN)
+            ahead, hooks = badrows.before_writing(replace(unit, steps=unit.steps[place + 1 :]))
+            self._steps(ahead, last_resort=True)
+            refused = self._probed(unit.probe, hooks, enough=SHOWN)
             badrows.take_out(self.connection, unit.probe.sieve, refused)
             found = badrows.found(step, self.connection, unit.name)
         return found.samples

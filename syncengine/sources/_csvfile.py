@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 
@@ -76,13 +76,13 @@ class CsvFile:
         with closing(self.input.sample()) as sample:
             body = _Body(counted(), self._layout, self.label)
             width = 0 if self._layout.header else self._width(body)
-            complete = False
-            # A record that can't be read is met again, and told of, when the rows are.
-            with suppress(SourceError):
+            try:
                 for _ in body.blocks:
                     if seen > SAMPLE:
                         break
                 complete = next(body.blocks, None) is None
+            except SourceError:
+                complete = seen <= SAMPLE  # what can't be read is met again, and told of, when the rows are
         size = self.input.size
         rows = body.records if complete else _scaled(body.records, used, size)
         header = self._names(body.header) if self._layout.header else ()

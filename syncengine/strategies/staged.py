@@ -98,6 +98,7 @@ def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) ->
         publishes=True,
         repeatable=task.source.reopenable,
         exact=task.exact,
+        probe=sifting.probe(task, mode),
     )
 
 
