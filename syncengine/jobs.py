@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from syncengine.again import source_of_kept
 from syncengine.errors import Location, NullKeys, SourceError, SyncError, UnresolvedLookup
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
@@ -59,11 +60,12 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
 
     spec = job.spec
     try:
-        source = (
-            open_source(spec)
-            if job.rows is None
-            else IterableSource(job.rows, expected=expected_fields(spec))
-        )
+        if spec.retries:
+            source = source_of_kept(spec, targets.connect(spec, job.project).connection, job.retried_run)
+        elif job.rows is None:
+            source = open_source(spec)
+        else:
+            source = IterableSource(job.rows, expected=expected_fields(spec))
         facts = source.describe()
     except SyncError as error:
         mask(error, spec.sensitive)
@@ -183,6 +185,7 @@ def _rehearsed(
 ) -> tuple[Rehearsal, Prepared]:
     """Rehearse a plan, and if a row is to be kept apart once more as the run would then go on."""
     run = Rehearsal(own.plan, connection, own.source, emit)
+    run.tries = own.spec.bad_rows.quarantine and not own.task.lacking
     run.emit(ev.SpecTurn(name=own.spec.name))
     try:
         with run.rolled_back():

@@ -154,6 +154,12 @@ class SourcePlugin(Protocol):
 
     def open_source(self, spec: SourceSpec, where: Whereabouts) -> Source: ...
 
+    def reopen_source(
+        self, spec: SourceSpec, where: Whereabouts, records: Sequence[tuple[str, bytes, bytes]]
+    ) -> Source:
+        """Return a source of records (label, header of the file, bytes) that such a source has given before."""
+        ...
+
 
 class Mode(Protocol):
     """What must hold at the end, as statements over the staged relation.  Pure.

@@ -12,6 +12,7 @@ from syncengine.execute.group import Group, GroupFailed
 from syncengine.job import Failed
 from syncengine.jobs import Ready, inferred, is_kept_apart, not_started, start
 from syncengine.model import events as ev
+from syncengine.model.plan import KeepBadRows
 from syncengine.model.report import Report
 
 
@@ -84,7 +85,7 @@ def _infer(one: Ready, run: Run) -> None:
 def _restart(one: Ready, run: Run, error: SyncError) -> bool:
     """Have a run read its source record by record, if its error comes of rows that are to be kept apart."""
     tidy = [unit for unit in run.plan.units if unit.always]
-    tolerant = any(unit.probe is not None for unit in run.plan.units)
+    tolerant = any(isinstance(step, KeepBadRows) for step in run.plan.steps)
     if tolerant or one.prepared.task.tolerant or not is_kept_apart(one.spec, error):
         return False
     run.emit(ev.StartedOver(reason=error.message))

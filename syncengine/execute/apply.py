@@ -135,7 +135,6 @@ class Run:
                 self.perform(unit, as_planned=isolation == unit.isolation)
                 if unit.publishes:
                     # A deferred constraint that does not hold is told while it can be said which row it was.
-                    self._at = None
                     self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
@@ -150,6 +149,7 @@ class Run:
         self._steps(unit, last_resort=not as_planned or unit.isolation == "read committed")
         if unit.publishes:
             self._close_books(exact=unit.exact and as_planned)
+        self._at = None
 
     def isolates(self, unit: Unit, error: SyncError, before: Callable[[], None] = lambda: None) -> bool:
         """Take the rows out of staging that the target refuses; tell whether there are any.
@@ -349,7 +349,7 @@ class Run:
         self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
         if stager.bad and not step.tolerates:
             raise BadRow(str(stager.samples[0]))
-        if stager.kinds is not None:
+        if stager.kinds is not None and facts.csv is None:
             self.kinds = {name: frozenset(found) for name, found in stager.kinds.items()}
         self.emit(ev.RowsRead(unit=unit.name, rows=stager.rows, bytes=facts.bytes or stager.bytes))
         return stager.rows - stager.bad

@@ -17,6 +17,7 @@ from syncengine.model.plan import (
     CheckResult,
     Claim,
     KeepBadRows,
+    RunSegments,
     RunSql,
     Sample,
     Sieve,
@@ -94,3 +95,11 @@ def _unreadable(step: KeepBadRows, bad: BadRowsFound, shown: str) -> Blocked:
         hint="mend these rows; or use mode mirror, which then deletes nothing, or upsert",
         location=step.location,
     )
+
+
+def cut(unit: Unit) -> tuple[Unit, Unit]:
+    """Return the steps of a unit up to where its bad rows are counted, and those from there on."""
+    place = next(place for place, step in enumerate(unit.steps) if isinstance(step, KeepBadRows))
+    if isinstance(unit.steps[place - 1], RunSegments):
+        place -= 1  # their keys are computed for that
+    return replace(unit, steps=unit.steps[:place]), replace(unit, steps=unit.steps[place:])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from syncengine.execute import badrows
 from syncengine.execute.rehearsal import Rehearsal
 from syncengine.model.badrows import SHOWN, BadRowSample
@@ -30,16 +28,12 @@ class Search(Rehearsal):
     def _in_target(self, unit: Unit) -> tuple[BadRowSample, ...]:
         """Return what staging has told of, or else what the target refuses."""
         self.connection.execute(self._settings())
-        place = next(place for place, step in enumerate(unit.steps) if isinstance(step, KeepBadRows))
-        step = unit.steps[place]
-        assert isinstance(step, KeepBadRows)
-        staging, _ = badrows.before_writing(replace(unit, steps=unit.steps[:place]))
-        self._steps(staging, last_resort=True)
+        staging, rest = badrows.cut(unit)
+        self._steps(badrows.before_writing(staging)[0], last_resort=True)
+        step = next(step for step in rest.steps if isinstance(step, KeepBadRows))
         found = badrows.found(step, self.connection, unit.name)
         if not found.rows and unit.probe is not None:
-            ahead, hooks = badrows.before_writing(replace(unit, steps=unit.steps[place + 1 :]))
-            self._steps(ahead, last_resort=True)
-            refused = self._probed(unit.probe, hooks, enough=SHOWN)
+            refused = self._refused_of(rest, unit.probe, enough=SHOWN)
             badrows.take_out(self.connection, unit.probe.sieve, refused)
             found = badrows.found(step, self.connection, unit.name)
         return found.samples

@@ -323,7 +323,7 @@ class Spec:
     def quarantines(self) -> bool:
         """Tell whether a row that can't be loaded is kept apart, for whatever reason."""
         missing = any(lookup.missing == "quarantine" for lookup in self.lookups)
-        return self.bad_rows.quarantine or self.null_keys == "quarantine" or missing
+        return self.bad_rows.quarantine or self.null_keys == "quarantine" or missing or self.retries
 
     def mark(self, pointer: str) -> Location:
         """Return the place of the value at `pointer`, or of its nearest parent that has one."""

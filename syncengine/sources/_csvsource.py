@@ -17,6 +17,7 @@ from syncengine.sources._csvfile import CsvFile, Survey
 from syncengine.sources._csvrecords import CsvRecords
 from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
 from syncengine.sources._files import Input
+from syncengine.sources._kept import BytesInput
 from syncengine.sources._paths import inputs, source_label
 
 _OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
@@ -38,6 +39,13 @@ class CsvPlugin:
         path, compression = str(options["path"]), options.get("compression")
         found = inputs(path, None if compression is None else str(compression), where)
         return CsvSource(found, layout(options, self.delimiter), source_label(path, found))
+
+    def reopen_source(
+        self, spec: SourceSpec, where: Whereabouts, records: Sequence[tuple[str, bytes, bytes]]
+    ) -> CsvSource:
+        found = [BytesInput(label, head + raw) for label, head, raw in records]
+        form = replace(layout(spec.options, self.delimiter), skip_lines=0)
+        return CsvSource(found, form, f"{len(found)} records")
 
 
 class CsvSource:

@@ -14,6 +14,7 @@ from syncengine.model.spec import SourceSpec
 from syncengine.protocols import BEGINNING, Payload, Position, Record, Whereabouts
 from syncengine.sources._files import Input
 from syncengine.sources._json import parse
+from syncengine.sources._kept import BytesInput
 from syncengine.sources._paths import PATH_OPTIONS, inputs, source_label
 from syncengine.sources._physical import Line, PhysicalLines
 from syncengine.sources._text import check_plain_text, codec_name, utf8
@@ -48,6 +49,15 @@ class JsonLines:
         encoding = codec_name(str(options.get("encoding", "utf-8")))
         partial = options.get("absent") == "keep"
         return JsonLinesSource(found, encoding, source_label(path, found), where.expected, partial=partial)
+
+    def reopen_source(
+        self, spec: SourceSpec, where: Whereabouts, records: Sequence[tuple[str, bytes, bytes]]
+    ) -> JsonLinesSource:
+        options = spec.options
+        found = [BytesInput(label, raw) for label, _, raw in records]
+        encoding = codec_name(str(options.get("encoding", "utf-8")))
+        partial = options.get("absent") == "keep"
+        return JsonLinesSource(found, encoding, f"{len(found)} records", where.expected, partial=partial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

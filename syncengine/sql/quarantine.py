@@ -16,14 +16,16 @@ AGAIN = "quarantine:"
 def create_quarantine(schema: str) -> Composed:
     """Return the table of the rows that were kept apart; `retried` is the run that loaded one after all.
 
-    `head` is the header of the row's file as it stands there.
+    `head` is the header of the row's file as it stands there; `sensitive`: the spec has columns whose values are not to
+    be shown.
     """
     text = SQL(
         "CREATE TABLE IF NOT EXISTS {} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run text NOT NULL,"
         " spec text NOT NULL, target text NOT NULL, place text NOT NULL, line bigint, number bigint NOT NULL,"
         ' byte_from bigint, byte_to bigint, "column" text, sqlstate text, constraint_name text,'
         ' message text NOT NULL, raw bytea, head bytea, "row" jsonb,'
-        " at timestamptz NOT NULL DEFAULT transaction_timestamp(), retried text)"
+        " at timestamptz NOT NULL DEFAULT transaction_timestamp(), retried text,"
+        " sensitive boolean NOT NULL DEFAULT false)"
     )
     return text.format(ident(schema, QUARANTINE))
 
@@ -50,15 +52,16 @@ def keep(task: Task) -> Composed:
     """Return the statement that puts the run's bad rows into the quarantine."""
     text = SQL(
         "INSERT INTO {} (run, spec, target, place, line, number, byte_from, byte_to,"
-        ' "column", sqlstate, constraint_name, message, raw, head, "row")'
+        ' "column", sqlstate, constraint_name, message, raw, head, "row", sensitive)'
         " SELECT {}, {}, {}, raw.place, raw.line, bad.number, raw.byte_from, raw.byte_to,"
-        ' bad."column", bad.sqlstate, bad.constraint_name, bad.message, raw.raw, head.raw, raw."row"'
+        ' bad."column", bad.sqlstate, bad.constraint_name, bad.message, raw.raw, head.raw, raw."row", {}'
         " FROM {} AS bad JOIN {} AS raw USING (number)"
         " LEFT JOIN {} AS head ON head.number < 0 AND head.place = raw.place ORDER BY bad.number"
     )
     kept = ident(task.spec.ledger_schema, QUARANTINE)
     values = (Literal(task.run), Literal(task.spec.name), Literal(str(task.table)))
-    return text.format(kept, *values, ident(*bad(task)), ident(*raw(task)), ident(*raw(task)))
+    sensitive = Literal(bool(task.spec.sensitive))
+    return text.format(kept, *values, sensitive, ident(*bad(task)), ident(*raw(task)), ident(*raw(task)))
 
 
 def settle(task: Task) -> Composed:
@@ -71,3 +74,20 @@ def settle(task: Task) -> Composed:
     kept = ident(task.spec.ledger_schema, QUARANTINE)
     skipped = Literal(len(AGAIN) + 1)
     return text.format(kept, Literal(task.run), ident(*raw(task)), skipped, ident(*bad(task)))
+
+
+def select(
+    schema: str, *, run: str | None, spec: str | None, open_only: bool
+) -> tuple[Composed, dict[str, str | None]]:
+    """Return the query for the rows of one run (its beginning is enough) or spec, with its parameters."""
+    text = SQL(
+        'SELECT id, run, spec, target, place, line, number, byte_from, byte_to, "column", sqlstate,'
+        ' constraint_name, message, raw, head, "row", at, retried, sensitive FROM {} WHERE {} ORDER BY id'
+    )
+    tests = [
+        SQL("(CAST(%(run)s AS text) IS NULL OR run = %(run)s OR starts_with(run, %(run)s || '_'))"),
+        SQL("(CAST(%(spec)s AS text) IS NULL OR spec = %(spec)s)"),
+        *([SQL("retried IS NULL")] if open_only else []),
+    ]
+    query = text.format(ident(schema, QUARANTINE), SQL(" AND ").join(tests))
+    return query, {"run": run, "spec": spec}

@@ -26,7 +26,7 @@ from syncengine.sql.names import ident, quoted
 
 def room(task: Task) -> tuple[Unit, ...]:
     """Return the unit that makes the quarantine, if it may be missing."""
-    if not task.tolerant or task.rehearsed or task.spec.retries:
+    if not task.tolerant or task.rehearsed:
         return ()
     schema = task.spec.ledger_schema
     lock = RunSql(title="one at a time", sql=staging.lock_name(f"schema {schema}").as_string())
