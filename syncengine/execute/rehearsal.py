@@ -100,9 +100,9 @@ class Rehearsal(Run):
     def _try(self, unit: Unit) -> None:
         """Write what is classified, and undo it.  Raises SyncError where the target refuses it."""
         writes = [step for step in unit.steps if isinstance(step, RunSql) and step.writes and not step.hook]
-        with self._masking(), probing.wrapped("trying the rows"):
-            with self.connection.transaction(force_rollback=True):
-                probing.applied(self.connection, writes, (), self._use_path)
+        undone = self.connection.transaction(force_rollback=True)
+        with self._masking(), probing.wrapped("trying the rows"), undone:
+            probing.applied(self.connection, writes, (), self._use_path)
 
     def _wants(self, step: Step, *, last_resort: bool) -> bool:
         return isinstance(step, Sample) or super()._wants(step, last_resort=last_resort)
