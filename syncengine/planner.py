@@ -187,6 +187,11 @@ def _warnings(task: Task) -> Iterator[str]:
         yield "execution.chunk_rows has no effect: with `transaction: all` everything is one chunk"
     if (task.spec.execution.workers or 1) > 1:
         yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
+    if task.tolerant and not task.source.reopenable:
+        yield (
+            "the source can be read only once: to keep bad rows apart each record is read by itself and kept until the"
+            " end, which takes several times as long"
+        )
     if task.spec.before or task.spec.after:
         yield "the statements under before and after are not part of a preview: what they change is not counted"
     if task.spec.mode in ("upsert", "ignore", "mirror"):
