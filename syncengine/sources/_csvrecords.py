@@ -118,8 +118,8 @@ class CsvRecords:
 
     def _frame(self, first: Line, ahead: deque[Line], lines: Iterator[Line]) -> _Framed:
         """Return the record that begins with a line; those that it does not need stay `ahead`."""
-        quotes = copy(self._quotes)
-        if not self._opens(quotes, first.raw):
+        quotes = self._opened(first.raw)
+        if quotes is None:
             return self._judged((first,))
         size, needed = len(first.raw), 0
         while quotes.inside and needed < MOST_LINES and size <= MOST_BYTES:
@@ -140,12 +140,14 @@ class CsvRecords:
             ahead.popleft()
         return whole
 
-    def _opens(self, quotes: Quotes, raw: bytes) -> bool:
+    def _opened(self, raw: bytes) -> Quotes | None:
+        """Return the state after a line that leaves a quote open, None if it does not."""
         text = self._text(raw)
         if self._form.quote not in text:
-            return False
+            return None
+        quotes = copy(self._quotes)
         quotes.skip(text.encode())
-        return quotes.inside
+        return quotes if quotes.inside else None
 
     def _text(self, raw: bytes) -> str:
         """Return a line's text for framing, whatever is wrong with it."""

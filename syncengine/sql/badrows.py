@@ -63,10 +63,12 @@ def create_aside(task: Task) -> Composed:
     schema, _ = relation = aside(task)
     stage, _ = relations(task)
     if schema == "pg_temp":
-        return SQL("CREATE TEMPORARY TABLE {} (LIKE {}) ON COMMIT DROP").format(
+        return SQL("CREATE TEMPORARY TABLE {} (LIKE {} INCLUDING GENERATED) ON COMMIT DROP").format(
             ident(*relation), ident(*stage)
         )
-    return SQL("CREATE UNLOGGED TABLE {} (LIKE {})").format(ident(*relation), ident(*stage))
+    return SQL("CREATE UNLOGGED TABLE {} (LIKE {} INCLUDING GENERATED)").format(
+        ident(*relation), ident(*stage)
+    )
 
 
 def create_aside_keys(task: Task) -> Composed:

@@ -558,3 +558,41 @@ def test_specs_of_a_group_keep_their_bad_rows_apart(newdb: Database, tmp_path: P
     assert newdb.execute("SELECT * FROM t") == [(1, 1)]
     assert engine_tables(newdb) == []
     assert contents(newdb)
+
+
+def test_key_that_staging_reads_before_it_rounds_is_read(newdb: Database, tmp_path: Path):
+    newdb.execute("CREATE TABLE t (id numeric(6, 2) PRIMARY KEY, qty int)")
+    newdb.execute("INSERT INTO t VALUES (1.5, 1), (2, 2), (3, 3)")
+    (tmp_path / "rows.csv").write_text("id,qty\n1.5,x\n2,2\n")
+    limits = {"max_deletes": "100%"}
+    spec = a_spec(tmp_path, mode="mirror", conflict_keys=["id"], bad_rows="quarantine", limits=limits)
+
+    report = run(spec, newdb)
+
+    assert (report.deleted, report.quarantined, report.suppressed) == (1, 1, False)
+    assert newdb.execute("SELECT id::text FROM t ORDER BY id") == [("1.50",), ("2.00",)]
+
+
+def test_computed_key_of_a_bad_row_is_read(newdb: Database, tmp_path: Path):
+    newdb.execute("CREATE TABLE t (id text PRIMARY KEY, qty int)")
+    newdb.execute("INSERT INTO t VALUES ('a', 1), ('b', 2), ('c', 3)")
+    (tmp_path / "rows.csv").write_text("code,part\nA,0\nB,4\n")
+    columns = {"id": {"expression": "lower(source.code)"}, "qty": {"expression": "8 / source.part::int"}}
+    spec = a_spec(tmp_path, mode="mirror", conflict_keys=["id"], columns=columns, bad_rows="quarantine")
+
+    report = run(spec, newdb)
+
+    assert (report.deleted, report.quarantined, report.suppressed) == (1, 1, False)
+    assert newdb.execute("TABLE t ORDER BY id") == [("a", 1), ("b", 2)]
+
+
+def test_keys_that_a_record_lacks_are_left_alone_beside_bad_rows(newdb: Database, tmp_path: Path):
+    newdb.execute("CREATE TABLE t (id int PRIMARY KEY, name text, qty int)")
+    newdb.execute("INSERT INTO t VALUES (1, 'one', 1), (2, 'two', 2)")
+    (tmp_path / "rows.jsonl").write_text('{"id": 1, "qty": 5}\n{"id": 2, "name": "x", "qty": "y"}\n')
+    source = {"path": "rows.jsonl", "absent": "keep"}
+
+    report = run(a_spec(tmp_path, source, conflict_keys=["id"], bad_rows="quarantine"), newdb)
+
+    assert (report.updated, report.quarantined) == (1, 1)
+    assert newdb.execute("TABLE t ORDER BY id") == [(1, "one", 5), (2, "two", 2)]
