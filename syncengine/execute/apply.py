@@ -180,7 +180,8 @@ class Run:
         self.connection.execute(self._settings())
         ahead, hooks = badrows.before_writing(unit)
         self._steps(ahead, last_resort=True)
-        return self._probed(probe, hooks)
+        kept = next(step for step in unit.steps if isinstance(step, KeepBadRows))
+        return self._probed(probe, hooks, enough=badrows.enough(kept.most))
 
     def _probed(
         self, probe: Probe, hooks: Sequence[RunSql], *, enough: int | None = None
@@ -344,7 +345,12 @@ class Run:
         self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
         facts = self.source.describe()
         stager = tolerant.Stager(step, self.connection, facts, self.plan.sensitive, self.plan.target)
-        tolerant.stage(stager, self.source, self.emit, most=self.most, enough=self.enough)
+        enough = self.enough or badrows.enough(step.most)
+        tolerant.stage(stager, self.source, self.emit, most=self.most, enough=enough)
+        if step.most is not None and step.most.count is not None and stager.bad > step.most.count:
+            bad = ev.BadRowsFound(unit=unit.name, rows=stager.bad, samples=tuple(stager.samples))
+            self.emit(bad)
+            raise badrows.excess(step.most, bad, stager.rows, step.location)
         limit = dict(self.plan.settings)["statement_timeout"]
         self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
         if stager.bad and not step.tolerates:

@@ -8,9 +8,9 @@ from dataclasses import replace
 import psycopg
 from psycopg.rows import TupleRow
 
-from syncengine.errors import Blocked, SyncError, TooManyBadRows, UnreadableKeys
+from syncengine.errors import Blocked, Location, SyncError, TooManyBadRows, UnreadableKeys
 from syncengine.execute.refusals import Refusal
-from syncengine.model.badrows import BadRowSample
+from syncengine.model.badrows import SHOWN, BadRowSample
 from syncengine.model.events import BadRowsFound
 from syncengine.model.plan import (
     CheckLimits,
@@ -25,6 +25,7 @@ from syncengine.model.plan import (
     Unit,
     WriteFile,
 )
+from syncengine.model.spec import Limit
 
 
 def take_out(connection: psycopg.Connection[TupleRow], sieve: Sieve, rows: Mapping[int, Refusal]) -> None:
@@ -73,25 +74,31 @@ def _sample(row: TupleRow) -> BadRowSample:
 
 def too_many(step: KeepBadRows, bad: BadRowsFound, rows_read: int) -> SyncError | None:
     """Return the error if more rows are bad than may be, or if a key that must be known can't be read."""
-    most = step.most
-    shown = "; ".join(map(str, bad.samples))
-    if most is not None and bad.rows > most.of(rows_read):
-        share = f" ({most} of {rows_read:,})" if most.share is not None else ""
-        return TooManyBadRows(
-            f"{bad.rows:,} rows can't be loaded, at most {int(most.of(rows_read)):,}{share} may be",
-            detail=shown,
-            hint="nothing was published: mend the source, or raise `bad_rows: {max: …}`",
-            location=step.location,
-        )
-    if step.strict and bad.unreadable:
-        return _unreadable(step, bad, shown)
-    return None
+    if step.most is not None and bad.rows > step.most.of(rows_read):
+        return excess(step.most, bad, rows_read, step.location)
+    return _unreadable(step, bad) if step.strict and bad.unreadable else None
 
 
-def _unreadable(step: KeepBadRows, bad: BadRowsFound, shown: str) -> Blocked:
+def excess(most: Limit, bad: BadRowsFound, rows_read: int, location: Location | None) -> TooManyBadRows:
+    """Return the error for more bad rows than may be."""
+    share = f" ({most} of {rows_read:,})" if most.share is not None else ""
+    return TooManyBadRows(
+        f"{bad.rows:,} rows can't be loaded, at most {int(most.of(rows_read)):,}{share} may be",
+        detail="; ".join(map(str, bad.samples)),
+        hint="nothing was published: mend the source, or raise `bad_rows: {max: …}`",
+        location=location,
+    )
+
+
+def enough(most: Limit | None) -> int | None:
+    """Return how many bad rows are too many, where that is known without reading them all."""
+    return None if most is None or most.count is None else max(most.count + 1, SHOWN)
+
+
+def _unreadable(step: KeepBadRows, bad: BadRowsFound) -> Blocked:
     return UnreadableKeys(
         f"{bad.unreadable:,} bad rows have no key that can be read, so `replace` would take theirs for gone",
-        detail=shown,
+        detail="; ".join(map(str, bad.samples)),
         hint="mend these rows; or use mode mirror, which then deletes nothing, or upsert",
         location=step.location,
     )

@@ -108,7 +108,8 @@ class StageRecords:
     """Bring the source into staging record by record, with their numbers; bad ones are taken out.
 
     `sql` copies texts, `raw` the records as they stand in the source.  What can be read of a bad one's `keys` goes by
-    `aside`, where that matters.  `tolerates` False: the first one fails.  `observes` as in CopyIn.
+    `aside`, where that matters.  `tolerates` False: the first one fails; beyond `most` no more are read.
+    `observes` as in CopyIn.
     """
 
     title: str
@@ -120,6 +121,8 @@ class StageRecords:
     aside: str = ""
     tolerates: bool = True
     observes: bool = False
+    most: Limit | None = None
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

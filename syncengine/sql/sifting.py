@@ -61,6 +61,8 @@ def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
         keys=keys,
         aside=_copy(badrows.aside(task), [*keys, number]) if keys else "",
         tolerates=task.spec.bad_rows.quarantine or task.spec.retries,
+        most=task.spec.bad_rows.max,
+        location=task.spec.mark("/bad_rows"),
     )
     return (*(_run(title, statement) for title, statement in made), read)
 

@@ -250,6 +250,17 @@ def test_more_bad_rows_than_allowed_publish_nothing(
     assert len(kept(newdb, "id")) == (3 if loads else 0)
 
 
+def test_source_is_not_read_further_once_too_many_rows_are_bad(newdb: Database, tmp_path: Path):
+    rows = "id,name,qty\n" + "".join(f"x{n},a,1\n" for n in range(50_000))
+    spec = a_table(newdb, tmp_path, rows, bad_rows={"quarantine": True, "max": 30})
+
+    with pytest.raises(SyncError) as caught:
+        syncengine.run(spec, connection=newdb.url)
+
+    assert caught.value.message == "1,000 rows can't be loaded, at most 30 may be"
+    assert str(caught.value.detail).count("rows.csv:") == 20
+
+
 def test_null_keys_are_kept_apart(newdb: Database, tmp_path: Path):
     newdb.execute("CREATE TABLE t (id int UNIQUE, name text)")
     (tmp_path / "rows.csv").write_text("id,name\n1,a\n,b\n2,c\n")
