@@ -209,7 +209,6 @@ def _rehearsed(
 ) -> tuple[Rehearsal, Prepared]:
     """Rehearse a plan, and if a row is to be kept apart once more as the run would then go on."""
     run = Rehearsal(own.plan, connection, own.source, emit)
-    run.tries = own.spec.bad_rows.quarantine and not own.task.lacking
     run.emit(ev.SpecTurn(name=own.spec.name))
     try:
         with run.rolled_back():

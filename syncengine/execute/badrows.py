@@ -91,8 +91,9 @@ def excess(
 ) -> TooManyBadRows:
     """Return the error for more bad rows than may be, `before` of them kept already."""
     share = f" ({most} of {rows_read:,})" if most.share is not None else ""
+    noun = "row" if bad.rows == 1 else "rows"
     return TooManyBadRows(
-        f"{bad.rows + before:,} rows can't be loaded, at most {int(most.of(rows_read)):,}{share} may be",
+        f"{bad.rows + before:,} {noun} can't be loaded, at most {int(most.of(rows_read)):,}{share} may be",
         detail="; ".join(map(str, bad.samples)),
         hint="nothing was published: mend the source, or raise `bad_rows: {max: …}`",
         location=location,
@@ -106,7 +107,8 @@ def enough(most: Limit | None) -> int | None:
 
 def _unreadable(step: KeepBadRows, bad: BadRowsFound) -> Blocked:
     return UnreadableKeys(
-        f"{bad.unreadable:,} bad rows have no key that can be read, so `replace` would take theirs for gone",
+        "a bad row has no key that can be read, so `replace` would take its stored row for gone"
+        f" ({bad.unreadable:,} in all)",
         detail="; ".join(map(str, bad.samples)),
         hint="mend these rows; or use mode mirror, which then deletes nothing, or upsert",
         location=step.location,

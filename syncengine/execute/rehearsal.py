@@ -12,13 +12,16 @@ import psycopg
 
 from syncengine.connect import wrap
 from syncengine.errors import SyncError
-from syncengine.execute import badrows, probing
+from syncengine.execute import badrows
 from syncengine.execute.apply import NothingToDo, Run
 from syncengine.execute.guards import FailedCheck, check_error
 from syncengine.execute.refusals import Refusal
 from syncengine.model import events as ev
 from syncengine.model.plan import CheckResult, Counter, Probe, RunSql, Sample, Step, Unit, WriteFile
 from syncengine.model.preview import Preview, SampleRow
+
+# What a preview says of a spec that keeps bad rows apart.
+TARGETS_OWN = "which rows the table's own constraints and triggers refuse"
 
 
 class Rehearsal(Run):
@@ -30,8 +33,6 @@ class Rehearsal(Run):
     _samples: tuple[SampleRow, ...] = ()
     _blocked: SyncError | None = None
     _unchecked: tuple[str, ...] = ()
-    # Whether the target is tried, and all undone, to learn which rows it refuses.
-    tries = False
 
     @property
     def preview(self) -> Preview:
@@ -64,27 +65,15 @@ class Rehearsal(Run):
         started = time.monotonic()
         self.connection.execute(self._settings())
         try:
-            self._without_refused(unit)
+            self.steps(unit, unit.steps, last_resort=False)
+            if unit.probe is not None:
+                # To try them would be to write: triggers would run, sequences move and rows be locked.
+                self._unchecked = (*self._unchecked, TARGETS_OWN)
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
         if unit.publishes:
             self._close_books(exact=not self.report.published_before)
         self.emit(ev.UnitRehearsed(unit=unit.name, seconds=time.monotonic() - started))
-
-    def _without_refused(self, unit: Unit) -> None:
-        """Carry out the steps of a unit, without the rows that the target refuses where that is tried."""
-        if unit.probe is None or not self.tries:
-            self.steps(unit, unit.steps, last_resort=False)
-            if unit.publishes and self.tries:
-                self._try(unit)
-            return
-        staging, rest = badrows.cut(unit)
-        self.steps(staging, staging.steps, last_resort=False)
-        with probing.wrapped("looking for the rows that are refused"):
-            found = self._refused_of(rest, unit.probe)
-            if found and 0 not in found:
-                badrows.take_out(self.connection, unit.probe.sieve, found)
-        self.steps(rest, rest.steps, last_resort=False)
 
     def _refused_of(self, rest: Unit, probe: Probe, *, enough: int | None = None) -> dict[int, Refusal]:
         """Return the rows that the target refuses of those that are staged; nothing of the trial stays."""
@@ -96,13 +85,6 @@ class Rehearsal(Run):
                 return self._probed(probe, (), enough=enough)
         finally:
             self._quiet = quiet
-
-    def _try(self, unit: Unit) -> None:
-        """Write what is classified, and undo it.  Raises SyncError where the target refuses it."""
-        writes = [step for step in unit.steps if isinstance(step, RunSql) and step.writes and not step.hook]
-        undone = self.connection.transaction(force_rollback=True)
-        with self._masking(), probing.wrapped("trying the rows"), undone:
-            probing.applied(self.connection, writes, (), self._use_path)
 
     def _wants(self, step: Step, *, last_resort: bool) -> bool:
         return isinstance(step, Sample) or super()._wants(step, last_resort=last_resort)
