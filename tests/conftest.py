@@ -15,7 +15,7 @@ from tests import servers as machinery
 from tests.servers import Database, MissingServer, Server, Session
 
 ROOT = Path(__file__).parent.parent
-SERVER_FOLDERS = (ROOT / "tests" / "pg", ROOT / "tests" / "contracts")
+SERVER_FOLDERS = tuple(ROOT / "tests" / name for name in ("pg", "contracts", "faults", "chaos"))
 CLI_SECONDS = 120
 
 GetServer = Callable[[str], Server]
@@ -38,16 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SESSION] = machinery.joined()
         return
     if os.environ.get(machinery.REQUIRED_VARIABLE):
-        _require(_versions(config))
+        _require(versions(config))
     opened = ExitStack()
     config.stash[SESSION] = opened.enter_context(machinery.session())
     config.add_cleanup(opened.close)
 
 
-def _require(versions: list[str]) -> None:
-    missing = machinery.missing(versions)
+def _require(wanted: list[str]) -> None:
+    missing = machinery.missing(wanted)
     if missing:
-        here = ",".join(version for version in versions if version not in missing)
+        here = ",".join(version for version in wanted if version not in missing)
         remedy = f"\ntest those that are here: --pg {here}, or make test PG={here}" if here else ""
         raise pytest.UsageError("\n".join(missing.values()) + remedy)
 
@@ -55,12 +55,12 @@ def _require(versions: list[str]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks for a server on the newest version, or on each if it is so marked."""
     if "server" in metafunc.fixturenames:
-        versions = _versions(metafunc.config)
+        chosen = versions(metafunc.config)
         if not metafunc.definition.get_closest_marker("every_server"):
-            oldest = versions[-1:] if metafunc.config.getoption("--oldest-too") else []
-            versions = list(dict.fromkeys((versions[0], *oldest)))
-        ids = [f"pg{version}" for version in versions]
-        metafunc.parametrize("server", versions, ids=ids, indirect=True, scope="session")
+            oldest = chosen[-1:] if metafunc.config.getoption("--oldest-too") else []
+            chosen = list(dict.fromkeys((chosen[0], *oldest)))
+        ids = [f"pg{version}" for version in chosen]
+        metafunc.parametrize("server", chosen, ids=ids, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -158,10 +158,10 @@ def _clean_environment() -> dict[str, str]:
 
 def newest(config: pytest.Config) -> str:
     """Return the version to test on where it does not matter."""
-    return _versions(config)[0]
+    return versions(config)[0]
 
 
-def _versions(config: pytest.Config) -> list[str]:
+def versions(config: pytest.Config) -> list[str]:
     """Return the versions to test, newest first."""
     stated: str = config.getoption("--pg")
     return sorted({version.strip() for version in stated.split(",")}, key=int, reverse=True)

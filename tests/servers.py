@@ -135,7 +135,7 @@ class Session:
         folder = Path(tempfile.mkdtemp(prefix="project-", dir=self.folder))
         folder.chmod(0o755)
         yield folder
-        _remove(folder, folder / ".syncengine" / "postgres")
+        _remove(folder)
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def session() -> Iterator[Session]:
         with locks.exclusive(root / "lock"):
             for remains in root.glob("session-*"):
                 if locks.is_free(remains / "lock"):
-                    _remove(remains, *(remains / version for version in VERSIONS))
+                    _remove(remains)
             folder = Path(tempfile.mkdtemp(prefix="session-", dir=root))
             for opened in (root, folder):
                 opened.chmod(0o755)
@@ -158,7 +158,7 @@ def session() -> Iterator[Session]:
         try:
             yield Session(folder=folder)
         finally:
-            _remove(folder, *(folder / version for version in VERSIONS))
+            _remove(folder)
 
 
 def joined() -> Session:
@@ -219,8 +219,8 @@ def _cluster(home: Path) -> Cluster:
     )
 
 
-def _remove(folder: Path, *homes: Path) -> None:
-    for home in homes:
-        if home.exists():
-            embedded_server.stop(_cluster(home))
+def _remove(folder: Path) -> None:
+    """Remove a folder and what is in it, after the servers that may still run there."""
+    for lock in folder.rglob("keeper"):
+        embedded_server.stop(_cluster(lock.parent))
     shutil.rmtree(folder, ignore_errors=True)
