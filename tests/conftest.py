@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests import servers as machinery
+from tests.faults.pooler import Pooler, pooler
 from tests.servers import Database, MissingServer, Server, Session
 
 ROOT = Path(__file__).parent.parent
@@ -24,11 +25,12 @@ SESSION = pytest.StashKey[Session]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --pg."""
+    """Add what the suite is run on."""
     default = ",".join(machinery.VERSIONS)
     parser.addoption(
         "--pg", default=default, help=f"PostgreSQL versions to test against, {default} unless stated"
     )
+    parser.addoption("--pooled", action="store_true", help="put a PgBouncer before what the product connects to")
     parser.addoption("--oldest-too", action="store_true", help="run every test on the oldest of them as well")
 
 
@@ -86,14 +88,20 @@ def _since(item: pytest.Item) -> int:
 
 @pytest.fixture(scope="session")
 def servers(pytestconfig: pytest.Config) -> Iterator[GetServer]:
-    """Give the server of a version; skip where it is missing."""
-    with pytestconfig.stash[SESSION].servers() as get:
+    """Give the server of a version, with --pooled behind a PgBouncer; skip where it is missing."""
+    session = pytestconfig.stash[SESSION]
+    poolers: dict[str, Pooler] = {}
+    with session.servers() as get, ExitStack() as held:
 
         def get_or_skip(version: str) -> Server:
             try:
-                return get(version)
+                server = get(version)
             except MissingServer as error:
                 pytest.skip(str(error))
+            if pytestconfig.getoption("--pooled") and version not in poolers:
+                poolers[version] = held.enter_context(pooler(server.url(), session.folder))
+                server.pooled = poolers[version].url
+            return server
 
         yield get_or_skip
 

@@ -1,4 +1,4 @@
-"""What a round syncs: the spec, the rows that are there, the rows that come, and what must be there at the end.  Pure."""
+"""What a round syncs: the spec, the rows that are there, those that come, what must be there at the end.  Pure."""
 
 from __future__ import annotations
 

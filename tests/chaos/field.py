@@ -24,8 +24,8 @@ OURS = "FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid() AND
 class Field:
     """What a fault can lay its hands on.
 
-    `client` is the run that is under way, `others` how runs beside it ended, and `other` a world in which the source was
-    changed under way.
+    `client` is the run that is under way, `others` how runs beside it ended, and `other` a world in which the source
+    was changed under way.
     """
 
     server: OwnServer

@@ -6,12 +6,13 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from tests.chaos import judge
-from tests.chaos.cases import CASES, Case, world
+from tests.chaos.cases import CASES, Case, World, world
 from tests.chaos.field import Field, a_field
 from tests.chaos.injuries import KINDS, Extent, Fault, any_fault
 from tests.chaos.judge import Violation
@@ -55,7 +56,7 @@ def possible() -> list[str]:
     return [
         name
         for name, case in CASES.items()
-        if case.transaction == "all" and not case.keyless or _has_chunks()
+        if (case.transaction == "all" and not case.keyless) or _has_chunks()
     ]
 
 
@@ -88,12 +89,15 @@ class Arena:
     def close(self) -> None:
         self._proxy.__exit__(None, None, None)
 
+    def field(self, made: World, command: Command = engine) -> AbstractContextManager[Field]:
+        return a_field(self.server, self._proxy, made, self._folder, command)
+
     def play(self, given: Round, command: Command = engine) -> list[Fault]:
         """Play a round; return the faults that struck.  Raises Violation."""
         case = CASES[given.case]
         extent = self.extent(case, command)
         made = world(case, random.Random(given.seed))
-        with a_field(self.server, self._proxy, made, self._folder, command) as field:
+        with self.field(made, command) as field:
             try:
                 return _play(field, given.faults, extent)
             except Violation as found:
@@ -106,11 +110,9 @@ class Arena:
         if key not in self._extents:
             # A worker does what the command line does, and counts its events.
             watched = worker if command is engine else command
-            with a_field(
-                self.server, self._proxy, world(case, random.Random(0)), self._folder, watched
-            ) as field:
+            with self.field(world(case, random.Random(0)), watched) as field:
                 self._proxy.reset()
-                ended = _run(field, field.url_by_proxy)
+                ended = run(field, field.url_by_proxy)
                 judge.final(field, ended)
                 events = json.loads(ended.out)["events"] if watched is worker else 1
                 self._extents[key] = Extent(
@@ -124,7 +126,7 @@ def _play(field: Field, faults: Sequence[Fault], extent: Extent) -> list[Fault]:
     for fault in faults:
         field.proxy.reset()
         with fault.laid(field, extent) as has_struck:
-            ended = _run(field, field.url_by_proxy)
+            ended = run(field, field.url_by_proxy)
             if has_struck():
                 struck.append(fault)
         judge.between(field, ended, fault.kind)
@@ -134,7 +136,8 @@ def _play(field: Field, faults: Sequence[Fault], extent: Extent) -> list[Fault]:
     return struck
 
 
-def _run(field: Field, url: str) -> Ended:
+def run(field: Field, url: str) -> Ended:
+    """Run to the end what the round runs."""
     field.client = None
     field.client = field.start(url)
     return field.client.wait()
@@ -146,12 +149,12 @@ def _finish(field: Field) -> None:
         return
     field.proxy.reset()
     for _ in range(TRIES):
-        ended = _run(field, field.url)
+        ended = run(field, field.url)
         judge.between(field, ended, "")
         if ended.code == 0:
             break
         time.sleep(PAUSE)
     judge.final(field, ended)
     if field.world.case.mode != "insert":
-        judge.final(field, _run(field, field.url))
+        judge.final(field, run(field, field.url))
     judge.remains(field)

@@ -32,7 +32,7 @@ def _dealt(tested: list[str]) -> Iterator[tuple[str, str]]:
             yield others[place % len(others)], kind
 
 
-def test_each_row_arrives_exactly_once_whatever_happens(arenas: ArenaOf, version: str, kind: str):
+def test_each_row_arrives_exactly_once_whatever_happens(arenas: ArenaOf, version: str, kind: str) -> None:
     place = list(KINDS).index(kind) + int(version)
     case = possible()[place % len(possible())]
 

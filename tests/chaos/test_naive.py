@@ -18,7 +18,7 @@ CASE = "add-chunks"
 @pytest.mark.parametrize("kind", ["commit-lost-after", "kill-at-commit"])
 def test_a_loader_that_notes_progress_after_the_commit_counts_rows_twice(
     arenas: ArenaOf, pytestconfig: pytest.Config, kind: str
-):
+) -> None:
     version = newest(pytestconfig)
     faults = (Fault(kind=kind, place=0.5, strength=0.5),)
 
@@ -26,7 +26,7 @@ def test_a_loader_that_notes_progress_after_the_commit_counts_rows_twice(
         arenas(version).play(Round(version=version, case=CASE, seed=1, faults=faults), naive.command)
 
 
-def test_chance_finds_it_as_well(arenas: ArenaOf, pytestconfig: pytest.Config):
+def test_chance_finds_it_as_well(arenas: ArenaOf, pytestconfig: pytest.Config) -> None:
     version = newest(pytestconfig)
     kinds = ["kill-at-commit", "commit-lost-after", "cut", "kill"]
 
@@ -40,7 +40,7 @@ def test_chance_finds_it_as_well(arenas: ArenaOf, pytestconfig: pytest.Config):
     assert found
 
 
-def test_undisturbed_it_does_what_it_should(arenas: ArenaOf, pytestconfig: pytest.Config):
+def test_undisturbed_it_does_what_it_should(arenas: ArenaOf, pytestconfig: pytest.Config) -> None:
     version = newest(pytestconfig)
 
     assert arenas(version).play(Round(version=version, case=CASE, seed=1, faults=()), naive.command) == []

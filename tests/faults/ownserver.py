@@ -1,4 +1,4 @@
-"""A PostgreSQL server that a test may crash: durable, unlike the suite's, and started again on the same data and port."""
+"""A PostgreSQL server that a test may crash, and start again on the same data and port."""
 
 from __future__ import annotations
 

@@ -168,15 +168,15 @@ class _Link:
         """Carry messages both ways until either side ends, or a fault does."""
         try:
             with suppress(OSError):
-                self._server = socket.create_connection(self._proxy.address(), timeout=CONNECT_SECONDS)
-                self._server.settimeout(None)
-                for end in (self._client, self._server):
+                self._server = server = socket.create_connection(self._proxy.address(), CONNECT_SECONDS)
+                server.settimeout(None)
+                for end in (self._client, server):
                     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._exchange(self._client, self._server)
+                self._exchange(self._client, server)
         except _Cut:
-            for end in (self._client, self._server):
-                if end is not None:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            for peer in (self._client, self._server):
+                if peer is not None:
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         finally:
             self._client.close()
             if self._server is not None:
