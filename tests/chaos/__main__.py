@@ -8,18 +8,22 @@ promise was broken.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import secrets
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 
 from tests import servers
-from tests.chaos.injuries import KINDS, parse
+from tests.chaos.injuries import KINDS, Fault, parse
 from tests.chaos.judge import Violation
 from tests.chaos.rounds import Arena, Round, a_round, possible
 from tests.faults.ownserver import own_server
@@ -34,10 +38,11 @@ def main() -> int:
         arenas = {version: held.enter_context(_arena(session.folder, version)) for version in versions}
         if options.faults:
             faults = tuple(parse(text) for text in options.faults.split())
-            rounds = iter([Round(version=versions[0], case=options.case, seed=seed, faults=faults)])
+            given = Round(version=versions[0], case=options.case, seed=seed, faults=faults)
+            rounds = {versions[0]: iter([given])}
         else:
-            rounds = _rounds(versions, seed, options.minutes, options.case)
-        return _play(arenas, rounds)
+            rounds = {version: _rounds(version, seed, options) for version in versions}
+        return Tournament(arenas).play(rounds)
 
 
 def _options() -> argparse.Namespace:
@@ -60,38 +65,58 @@ def _arena(folder: Path, version: str) -> Iterator[Arena]:
             arena.close()
 
 
-def _rounds(versions: list[str], seed: int, minutes: float, case: str) -> Iterator[Round]:
-    """Give rounds until the time is over, versions and kinds of faults in turn."""
-    dice = random.Random(seed)
-    deadline = time.monotonic() + minutes * 60
-    number = 0
-    while time.monotonic() < deadline:
-        chosen = case or dice.choice(possible())
-        first = list(KINDS)[(number // len(versions)) % len(KINDS)]
-        more = dice.choices(list(KINDS), k=dice.randint(0, 2))
-        version = versions[number % len(versions)]
+def _rounds(version: str, seed: int, options: argparse.Namespace) -> Iterator[Round]:
+    """Give rounds until the time is over, the kinds of faults in turn; each version has its own dice."""
+    dice = random.Random(f"{seed} {version}")
+    deadline = time.monotonic() + options.minutes * 60
+    kinds = list(KINDS)
+    for first in cycle(dice.sample(kinds, len(kinds))):
+        if time.monotonic() > deadline:
+            return
+        chosen = options.case or dice.choice(possible())
+        more = dice.choices(kinds, k=dice.randint(0, 2))
         yield a_round(version, dice.randrange(10**9), case=chosen, kinds=[first, *more])
-        number += 1
 
 
-def _play(arenas: dict[str, Arena], rounds: Iterator[Round]) -> int:
-    struck: Counter[tuple[str, str]] = Counter()
-    survived: Counter[tuple[str, str]] = Counter()
-    played, broken = 0, 0
-    for each in rounds:
-        played += 1
-        found: list[tuple[str, str]] = []
+class Tournament:
+    """Plays rounds, one server's after one another and those of several at the same time, and keeps the score."""
+
+    def __init__(self, arenas: dict[str, Arena]) -> None:
+        self._arenas = arenas
+        self._room = threading.Semaphore(max(2, os.cpu_count() or 1))
+        self._lock = threading.Lock()
+        self._struck: Counter[tuple[str, str]] = Counter()
+        self._survived: Counter[tuple[str, str]] = Counter()
+        self._played = self._broken = 0
+
+    def play(self, rounds: dict[str, Iterator[Round]]) -> int:
+        """Play all rounds, print the score, and return the exit code."""
+        with ThreadPoolExecutor(len(rounds)) as pool:
+            for done in [pool.submit(self._play_all, each) for each in rounds.values()]:
+                done.result()
+        print(_table(self._struck, self._survived, list(self._arenas)))
+        print(f"{self._played} rounds, {self._struck.total()} faults, {self._broken} violations")
+        return 1 if self._broken else 0
+
+    def _play_all(self, rounds: Iterator[Round]) -> None:
+        for given in rounds:
+            with self._room:
+                self._play(given)
+
+    def _play(self, given: Round) -> None:
+        violation: Violation | None = None
         try:
-            found = [(fault.kind, each.version) for fault in arenas[each.version].play(each)]
-            survived.update(found)
-        except Violation as violation:
-            broken += 1
-            found = [(fault.kind, each.version) for fault in each.faults]
-            print(f"VIOLATION {violation}\n{' '.join(violation.__notes__)}", flush=True)
-        struck.update(found)
-    print(_table(struck, survived, list(arenas)))
-    print(f"{played} rounds, {sum(struck.values())} faults, {broken} violations")
-    return 1 if broken else 0
+            struck: Sequence[Fault] = self._arenas[given.version].play(given)
+        except Violation as found:
+            struck, violation = found.struck, found
+        with self._lock:
+            self._played += 1
+            self._struck.update((fault.kind, given.version) for fault in struck)
+            if violation is None:
+                self._survived.update((fault.kind, given.version) for fault in struck)
+            else:
+                self._broken += 1
+                print(f"VIOLATION {violation}\n{' '.join(violation.__notes__)}", flush=True)
 
 
 def _table(struck: Counter[tuple[str, str]], survived: Counter[tuple[str, str]], versions: list[str]) -> str:

@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Identifier
 
 from tests.chaos.cases import Row
 from tests.chaos.field import Field
+from tests.chaos.injuries import Fault
 from tests.faults.processes import Ended
 
 CLASSES = ("inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined")
@@ -23,7 +24,9 @@ SHOWN = 5
 
 
 class Violation(AssertionError):
-    """A promise was broken."""
+    """A promise was broken; `struck` are the faults that led to it."""
+
+    struck: tuple[Fault, ...] = ()
 
 
 def between(field: Field, ended: Ended, kind: str) -> None:

@@ -96,13 +96,16 @@ class Arena:
         """Play a round; return the faults that struck.  Raises Violation."""
         case = CASES[given.case]
         extent = self.extent(case, command)
-        made = world(case, random.Random(given.seed))
-        with self.field(made, command) as field:
+        struck: list[Fault] = []
+        with self.field(world(case, random.Random(given.seed)), command) as field:
             try:
-                return _play(field, given.faults, extent)
+                _under(given.faults, field, extent, struck)
+                _finish(field)
             except Violation as found:
+                found.struck = tuple(struck)
                 found.add_note(f"to repeat it: python -m tests.chaos {given}")
                 raise
+        return struck
 
     def extent(self, case: Case, command: Command = engine) -> Extent:
         """Return how much there is of an undisturbed run of a case; measured once."""
@@ -121,8 +124,8 @@ class Arena:
         return self._extents[key]
 
 
-def _play(field: Field, faults: Sequence[Fault], extent: Extent) -> list[Fault]:
-    struck: list[Fault] = []
+def _under(faults: Sequence[Fault], field: Field, extent: Extent, struck: list[Fault]) -> None:
+    """Run once under each fault until a run succeeds; note which faults struck."""
     for fault in faults:
         field.proxy.reset()
         with fault.laid(field, extent) as has_struck:
@@ -131,9 +134,7 @@ def _play(field: Field, faults: Sequence[Fault], extent: Extent) -> list[Fault]:
                 struck.append(fault)
         judge.between(field, ended, fault.kind)
         if ended.code == 0 or any(other.code == 0 for other in field.others):
-            break
-    _finish(field)
-    return struck
+            return
 
 
 def run(field: Field, url: str) -> Ended:
