@@ -30,7 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--pg", default=default, help=f"PostgreSQL versions to test against, {default} unless stated"
     )
-    parser.addoption("--pooled", action="store_true", help="put a PgBouncer before what the product connects to")
+    parser.addoption(
+        "--pooled", action="store_true", help="put a PgBouncer before what the product connects to"
+    )
     parser.addoption("--oldest-too", action="store_true", help="run every test on the oldest of them as well")
 
 
@@ -66,11 +68,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server; leave out what its server is too old for."""
+    """Mark what needs a server; leave out what its server is too old for, or, pooled, what is about connections."""
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in SERVER_FOLDERS):
             item.add_marker("pg")
-    left_out = [item for item in items if int(_version(item, config)) < _since(item)]
+    left_out = [item for item in items if int(_version(item, config)) < _since(item) or _direct(item, config)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
@@ -80,6 +82,10 @@ def _version(item: pytest.Item, config: pytest.Config) -> str:
     callspec = getattr(item, "callspec", None)
     version: str = callspec.params.get("server", newest(config)) if callspec else newest(config)
     return version
+
+
+def _direct(item: pytest.Item, config: pytest.Config) -> bool:
+    return bool(config.getoption("--pooled")) and item.get_closest_marker("direct") is not None
 
 
 def _since(item: pytest.Item) -> int:

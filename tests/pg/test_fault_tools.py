@@ -18,6 +18,8 @@ from tests.faults.proxy import Deal, Proxy, Trap
 from tests.faults.wire import Framing
 from tests.servers import Database
 
+pytestmark = pytest.mark.direct
+
 
 @pytest.fixture
 def proxy(newdb: Database) -> Iterator[Proxy]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 import syncengine
 from syncengine.errors import ConnectionFailed, SyncError
 from tests.faults.proxy import Deal, Proxy, Trap
 from tests.servers import Database
+
+pytestmark = pytest.mark.direct
 
 SPEC = {
     "name": "t",
