@@ -64,16 +64,24 @@ def run(
     env: str | None = None,
     approve: Mapping[str, object] | None = None,
     again: bool = False,
+    restart: bool = False,
+    wait: bool = False,
     emit: ev.Emit = _ignore,
 ) -> Report:
     """Carry out one spec and return its report; raises SyncError, after which the target is as it was.
 
     `source` stands in for the spec's own: any iterable of dicts or tuples, read once and in bounded memory.
     `approve` puts limits in place of the spec's (`{"max_deletes": 1200}`); `again` publishes contents once more that
-    were added up.
+    were added up; `restart` starts over where an earlier run stopped; `wait` waits for another run of the spec.
     """
     with _single_problem():
-        jobs = approved([job(spec, source=source, env=env)], approvals(approve or {}), again=again)
+        jobs = approved(
+            [job(spec, source=source, env=env)],
+            approvals(approve or {}),
+            again=again,
+            restart=restart,
+            wait=wait,
+        )
         report = run_all(jobs, connection=connection, emit=emit)[0]
     if report.error is not None:
         raise report.error
@@ -88,6 +96,8 @@ async def arun(
     env: str | None = None,
     approve: Mapping[str, object] | None = None,
     again: bool = False,
+    restart: bool = False,
+    wait: bool = False,
     emit: ev.Emit = _ignore,
 ) -> Report:
     """Carry out one spec without blocking the event loop; `source` may also be an async iterable."""
@@ -103,6 +113,8 @@ async def arun(
         env=env,
         approve=approve,
         again=again,
+        restart=restart,
+        wait=wait,
         emit=emit,
     )
 

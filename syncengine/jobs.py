@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from syncengine.entering import entered, without_ledger
 from syncengine.errors import SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
 class Ready:
     """A planned spec, the URL of its database, and the connection that it was planned on.
 
-    `group`: it is published in one transaction with the other specs of the call.
+    `connect` returns it, opened anew if it was lost.  `group`: it is published in one transaction with the other specs
+    of the call.
     """
 
     prepared: Prepared
     url: str
     connection: psycopg.Connection[TupleRow]
+    connect: Callable[[], psycopg.Connection[TupleRow]]
     group: bool = False
 
     @property
@@ -72,17 +76,26 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     if job.project.group:
         note = "published in one transaction with the other specs of the call (syncengine.yaml: transaction: group)"
         prepared = replace(prepared, plan=replace(prepared.plan, reasons=(*prepared.plan.reasons, note)))
-    return Ready(prepared=prepared, url=target.url, connection=target.connection, group=job.project.group)
+    return Ready(
+        prepared=prepared,
+        url=target.url,
+        connection=target.connection,
+        connect=target.connect,
+        group=job.project.group,
+    )
 
 
 def carry_out(one: Ready, emit: ev.Emit) -> Report:
     """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on."""
     plan = one.prepared.plan
-    run = Run(plan, one.connection, one.prepared.source, emit)
+    run = Run(plan, one.connection, one.prepared.source, emit, connect=one.connect)
     started = monotonic()
     start(run)
     try:
-        run.follow(inferred(one.prepared, one.connection, run).plan)
+        # An earlier spec of the call may have lost the connection that this one was planned on.
+        run.connection = one.connect()
+        with entered(one, run) as prepared:
+            run.follow(without_ledger(inferred(prepared, run.connection, run).plan))
     except SyncError as error:
         run.emit(ev.SpecFailed(error=error))
     run.emit(ev.SpecFinished(seconds=monotonic() - started))

@@ -43,9 +43,9 @@ class Prepared:
     plan: Plan
     untyped: tuple[str, ...] = ()
 
-    def named(self, run: str) -> Prepared:
-        """Return the same for another run's staging tables."""
-        task = replace(self.task, run=run)
+    def named(self, run: str, holder: str = "") -> Prepared:
+        """Return the same for another run's staging tables and entry in the ledger, which `holder` has."""
+        task = replace(self.task, run=run, holder=holder)
         fresh = planner.plan(
             task, registry.mode(self.spec.mode), registry.strategies(), connection=self.plan.connection
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -78,11 +79,15 @@ def _named(name: str, project: Project) -> Choice | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An open target: how it was chosen, its URL, and this thread's connection to it."""
+    """An open target: how it was chosen, its URL, and this thread's connection to it.
+
+    `connect` returns that connection, opened anew if it was lost.
+    """
 
     name: str
     url: str
     connection: psycopg.Connection[TupleRow]
+    connect: Callable[[], psycopg.Connection[TupleRow]]
 
 
 class Connections:
@@ -161,7 +166,8 @@ class Targets:
         try:
             url = self._urls.get(key) or self._url(choice, project)
             self._urls[key] = url
-            return Target(name=choice.name, url=url, connection=self._connections.to(url))
+            connect = partial(self._connections.to, url)
+            return Target(name=choice.name, url=url, connection=connect(), connect=connect)
         except (OptionError, ConnectionFailed, EmbeddedError) as error:
             if not isinstance(error, EmbeddedError):
                 error.location = error.location or Location(choice.name)

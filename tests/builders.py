@@ -126,7 +126,13 @@ def a_source(*fields: str, **facts: Any) -> SourceFacts:
 
 
 def a_server(**facts: Any) -> ServerFacts:
-    known = {"version": 180000, "version_text": "18.0", "database": "db", "role": "loader"}
+    known = {
+        "version": 180000,
+        "version_text": "18.0",
+        "database": "db",
+        "role": "loader",
+        "ledger_version": 2,
+    }
     return ServerFacts(**{**known, "engine_schema_exists": True, **facts})
 
 

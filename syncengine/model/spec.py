@@ -253,6 +253,7 @@ class Execution:
     """
 
     method: str = "auto"
+    transaction: Literal["all", "chunk"] = "all"
     chunk_rows: int | None = None
     workers: int | None = None
     lock_timeout: str = "10s"
@@ -265,8 +266,9 @@ class Spec:
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
-    `allow_functions` and `roots` come from the project file; `again` and `previewed` from the call:
-    publish a source once more; only count and show what would change.
+    `allow_functions` and `roots` come from the project file; `again`, `restart`, `wait`, `approved` and `previewed`
+    from the call: publish a source once more; start an unfinished run over; wait for another run; limits lifted; only
+    count and show what would change.
     """
 
     name: str
@@ -301,6 +303,9 @@ class Spec:
     returning: Returning | None = None
     execution: Execution = Execution()
     again: bool = False
+    restart: bool = False
+    wait: bool = False
+    approved: tuple[tuple[str, str], ...] = ()
     previewed: bool = False
     depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()

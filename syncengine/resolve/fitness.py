@@ -156,7 +156,7 @@ def one_version_only(task: Task) -> list[SyncError]:
 def unremembered(task: Task) -> list[SyncError]:
     """Return the problem that it can't be kept in mind what was published, where that has to be."""
     schema, role = task.spec.ledger_schema, task.server.role
-    if not task.accumulates or task.server.engine_schema:
+    if not task.accumulates or task.server.ledger:
         return []
     return [
         MissingPrivilege(

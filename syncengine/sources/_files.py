@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, cast
@@ -26,9 +26,14 @@ class Reader:
     """
 
     def __init__(
-        self, read: Callable[[int], bytes], compression: Compression, label: str, at_end: Callable[[], None]
+        self,
+        read: Callable[[int], bytes],
+        compression: Compression,
+        label: str,
+        at_end: Callable[[], None],
+        start: int = 0,
     ) -> None:
-        self.bytes_read = 0
+        self.bytes_read = start
         self._read = read
         self._compression = compression
         self._label = label
@@ -90,7 +95,19 @@ class Input(Protocol):
         """Yield small blocks from the start, each with the stored bytes used so far."""
         ...
 
-    def open(self) -> AbstractContextManager[BlockReader]: ...
+    def stamp(self) -> str | None:
+        """Return what is another text once the data is another, None where only reading can tell."""
+        ...
+
+    def open(self, start: int = 0) -> AbstractContextManager[BlockReader]:
+        """Open it at a byte of the file; what is not reopenable begins at its beginning."""
+        ...
+
+
+def stamp_of(found: Sequence[Input]) -> str | None:
+    """Return the stamp of several inputs together, None if one of them has none."""
+    stamps = [each.stamp() for each in found]
+    return None if None in stamps else "; ".join(map(str, stamps))
 
 
 class FileInput:
@@ -113,15 +130,20 @@ class FileInput:
             for block in reader.blocks(SAMPLE):
                 yield block, reader.bytes_read
 
+    def stamp(self) -> str:
+        size, modified, inode = self._checked_stamp("after it was looked at")
+        return f"{self._path}: {size} bytes, modified {modified}, inode {inode}"
+
     @contextmanager
-    def open(self) -> Iterator[Reader]:
+    def open(self, start: int = 0) -> Iterator[Reader]:
         self._checked_stamp("after it was looked at")
         try:
             raw = self._path.open("rb")
+            raw.seek(start)
         except OSError as error:
             raise unreadable(self.label, error) from error
         with raw:
-            yield Reader(raw.read, self.compression, self.label, self._check_end)
+            yield Reader(raw.read, self.compression, self.label, self._check_end, start)
 
     def _check_end(self) -> None:
         self._checked_stamp("while it was being read")
@@ -170,8 +192,11 @@ class StdinInput:
             self._kept.append(block)
             yield block, reader.bytes_read
 
+    def stamp(self) -> None:
+        return None
+
     @contextmanager
-    def open(self) -> Iterator[StdinInput]:
+    def open(self, start: int = 0) -> Iterator[StdinInput]:
         self._start()
         if self._opened:
             raise _only_once()
