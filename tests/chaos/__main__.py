@@ -15,10 +15,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -83,7 +83,6 @@ class Tournament:
 
     def __init__(self, arenas: dict[str, Arena]) -> None:
         self._arenas = arenas
-        self._room = threading.Semaphore(max(2, os.cpu_count() or 1))
         self._lock = threading.Lock()
         self._struck: Counter[tuple[str, str]] = Counter()
         self._survived: Counter[tuple[str, str]] = Counter()
@@ -91,17 +90,23 @@ class Tournament:
 
     def play(self, rounds: dict[str, Iterator[Round]]) -> int:
         """Play all rounds, print the score, and return the exit code."""
-        with ThreadPoolExecutor(len(rounds)) as pool:
-            for done in [pool.submit(self._play_all, each) for each in rounds.values()]:
+        waiting = deque(rounds.values())
+        count = max(2, os.cpu_count() or 1)
+        with ThreadPoolExecutor(count) as pool:
+            for done in [pool.submit(self._play_in_turn, waiting) for _ in range(count)]:
                 done.result()
         print(_table(self._struck, self._survived, list(self._arenas)))
         print(f"{self._played} rounds, {self._struck.total()} faults, {self._broken} violations")
         return 1 if self._broken else 0
 
-    def _play_all(self, rounds: Iterator[Round]) -> None:
-        for given in rounds:
-            with self._room:
-                self._play(given)
+    def _play_in_turn(self, waiting: deque[Iterator[Round]]) -> None:
+        """Play a round of each server that nobody plays on now, again and again until there are no more."""
+        with suppress(IndexError):
+            while True:
+                rounds = waiting.popleft()
+                if given := next(rounds, None):
+                    self._play(given)
+                    waiting.append(rounds)
 
     def _play(self, given: Round) -> None:
         violation: Violation | None = None

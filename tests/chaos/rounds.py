@@ -99,8 +99,8 @@ class Arena:
         struck: list[Fault] = []
         with self.field(world(case, random.Random(given.seed)), command) as field:
             try:
-                _under(given.faults, field, extent, struck)
-                _finish(field)
+                done = _under(given.faults, field, extent, struck)
+                _finish(field, done=done)
             except Violation as found:
                 found.struck = tuple(struck)
                 found.add_note(f"to repeat it: python -m tests.chaos {given}")
@@ -124,8 +124,8 @@ class Arena:
         return self._extents[key]
 
 
-def _under(faults: Sequence[Fault], field: Field, extent: Extent, struck: list[Fault]) -> None:
-    """Run once under each fault until a run succeeds; note which faults struck."""
+def _under(faults: Sequence[Fault], field: Field, extent: Extent, struck: list[Fault]) -> bool:
+    """Run once under each fault until a run succeeds, and tell whether one did; note which faults struck."""
     for fault in faults:
         field.proxy.reset()
         with fault.laid(field, extent) as has_struck:
@@ -134,7 +134,8 @@ def _under(faults: Sequence[Fault], field: Field, extent: Extent, struck: list[F
                 struck.append(fault)
         judge.between(field, ended, fault.kind)
         if ended.code == 0 or any(other.code == 0 for other in field.others):
-            return
+            return True
+    return False
 
 
 def run(field: Field, url: str) -> Ended:
@@ -144,18 +145,22 @@ def run(field: Field, url: str) -> Ended:
     return field.client.wait()
 
 
-def _finish(field: Field) -> None:
-    """Run without faults until it succeeds, and once more, which must change nothing."""
-    if judge.other_was_published(field):
-        return
+def _finish(field: Field, *, done: bool) -> None:
+    """Run without faults until it succeeds, and once more, which must change nothing but where each run inserts."""
     field.proxy.reset()
+    if not judge.other_was_published(field):
+        if not done:
+            judge.final(field, _succeeding(field))
+        if field.world.case.mode != "insert":
+            judge.final(field, run(field, field.url))
+    judge.remains(field)
+
+
+def _succeeding(field: Field) -> Ended:
     for _ in range(TRIES):
         ended = run(field, field.url)
         judge.between(field, ended, "")
         if ended.code == 0:
             break
         time.sleep(PAUSE)
-    judge.final(field, ended)
-    if field.world.case.mode != "insert":
-        judge.final(field, run(field, field.url))
-    judge.remains(field)
+    return ended
