@@ -66,19 +66,28 @@ def entered(one: Planned, run: Run) -> Iterator[Prepared]:
         yield prepared
 
 
+def told(one: Planned, run: Run) -> None:
+    """Note that the caller was told of a run which, done once more, would write its rows twice."""
+    if run.entry is not None and run.recorded and one.prepared.task.repeats:
+        with suppress(SyncError):
+            ledger.tell(run.connection, run.entry)
+
+
 def _enter(prepared: Prepared, run: Run) -> tuple[Entry, bool]:
     """Return the entry, and whether another run had to be waited for."""
     opening, spec = _opening(prepared, run.stamp), prepared.spec
-    told = ""
+    told, waited = "", False
+    patient_until = time.monotonic() + ledger.PATIENCE
     while True:
         try:
-            return ledger.enter(run.connection, opening, restart=spec.restart), bool(told)
+            return ledger.enter(run.connection, opening, restart=spec.restart), waited
         except Locked as error:
-            if not spec.wait:
+            if not spec.wait and time.monotonic() > patient_until:
                 raise
-            if error.message != told:
+            if spec.wait and error.message != told:
                 told = error.message
                 run.emit(ev.Waiting(message=f"{error.message}; {error.detail}"))
+        waited = True
         time.sleep(_POLL_SECONDS)
 
 

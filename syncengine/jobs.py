@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from syncengine.entering import entered, without_ledger
+from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
@@ -99,6 +99,7 @@ def carry_out(one: Ready, emit: ev.Emit) -> Report:
     except SyncError as error:
         run.emit(ev.SpecFailed(error=error))
     run.emit(ev.SpecFinished(seconds=monotonic() - started))
+    told(one, run)
     return run.report
 
 

@@ -137,6 +137,7 @@ def _settings(task: Task) -> tuple[tuple[str, str], ...]:
     return (
         *session(task.spec),
         ("row_security", "off"),
+        *((("client_connection_check_interval", "1s"),) if task.server.notices_dead_clients else ()),
         ("lock_timeout", execution.lock_timeout),
         ("statement_timeout", execution.statement_timeout or "0"),
     )

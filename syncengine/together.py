@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
-from syncengine.entering import entered, without_ledger
+from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import GroupRolledBack, OptionError, SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.group import Group, GroupFailed
@@ -63,6 +63,8 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
             run.units([unit for unit in run.plan.units if unit.always])
     for run in runs:
         run.emit(ev.SpecFinished(seconds=monotonic() - began))
+    for one, run in zip(ready, runs, strict=True):
+        told(one, run)
     return tuple(run.report for run in runs)
 
 

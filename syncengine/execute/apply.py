@@ -68,6 +68,7 @@ class Run:
     """One carrying-out of one plan.  Keeps the books as it goes; raises SyncError.
 
     `connect` opens the connection anew once it is lost; `entry` is the run's in the ledger, if it has one.
+    `over`: there is nothing left to publish.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Run:
         self.stamp: str | None = None
         self.recorded = False
         self.chunks: Counter[str] = Counter()
-        self._nothing = False
+        self.over = False
         self._emit = emit
         self._connect = connect
         self._dice = random.Random()
@@ -115,7 +116,7 @@ class Run:
         while place < len(units):
             unit = units[place]
             try:
-                if unit.always if failure is not None else not (self._nothing and not unit.always):
+                if unit.always if failure is not None else not (self.over and not unit.always):
                     self._keep_or_carry_out(unit, failure)
             except StagingGone:
                 losses += 1
@@ -157,7 +158,7 @@ class Run:
             self.perform(unit, as_planned=as_planned)
 
         self.attempt(unit, body)
-        self.recorded |= any(step.phase == "run" for step in unit.closing) and not self._nothing
+        self.recorded |= any(step.phase == "run" for step in unit.closing) and not self.over
         self.committed(unit, started)
 
     def attempt(self, unit: Unit, body: Body, before_again: Callable[[], bool] | None = None) -> None:
@@ -234,11 +235,12 @@ class Run:
                 self.open(unit)
                 body(isolation == unit.isolation)
         except NothingToDo:
-            self._nothing = True
+            self.over = True
             self.emit(ev.PublishedBefore(unit=unit.name))
         except DoneAlready:
             # The answer to the COMMIT was lost, not the work.
             unsure, self._files = [], unsure
+            self.over = True
             self.found_done(unit)
         except psycopg.Error as error:
             with self._masking():

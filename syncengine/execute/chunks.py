@@ -57,7 +57,7 @@ class _OfSource:
         self._complete = False
 
     def carry_out(self) -> None:
-        while not self._complete:
+        while not (self._complete or self._run.over):
             started = time.monotonic()
             self._number += 1
             self._run.attempt(self._unit, self._body, self._committed)

@@ -1,6 +1,6 @@
 """The engine's memory in the target's database: which runs there were, and how far they came."""
 
-from syncengine.ledger.entry import Entry, Opening, conclude, enter, finish, own_pid, renew, state
+from syncengine.ledger.entry import Entry, Opening, conclude, enter, finish, own_pid, renew, state, tell
 from syncengine.ledger.heartbeat import heartbeat
 from syncengine.ledger.orphans import collect, intact
 from syncengine.ledger.progress import (
@@ -10,9 +10,10 @@ from syncengine.ledger.progress import (
     forget_chunks,
     last_chunk,
 )
-from syncengine.ledger.timing import lease_seconds
+from syncengine.ledger.timing import PATIENCE, lease_seconds
 
 __all__ = [
+    "PATIENCE",
     "Entry",
     "Opening",
     "collect",
@@ -30,4 +31,5 @@ __all__ = [
     "own_pid",
     "renew",
     "state",
+    "tell",
 ]

@@ -98,11 +98,9 @@ def enter(connection: Connection, opening: Opening, *, restart: bool = False) ->
         last = _last(connection, opening)
         if last is not None and last.state == "running":
             _end_dead(connection, opening, last)
+        if last is not None and not restart and _goes_on(connection, opening, last):
+            return _take_over(connection, opening, last)
         if last is not None and last.unfinished:
-            if last.goes_on(opening, restart=restart) and orphans.intact(
-                connection, opening.schema, last.run
-            ):
-                return _take_over(connection, opening, last)
             _give_up(connection, opening, last, restart=restart)
         entry = _insert(connection, opening)
     orphans.collect(connection, opening.schema)
@@ -115,6 +113,7 @@ class _Last:
 
     run: str
     state: str
+    told: bool
     holder: str
     digest: str
     stamp: str | None
@@ -131,17 +130,33 @@ class _Last:
     def unfinished(self) -> bool:
         return self.state in ("running", "failed", "interrupted")
 
-    def goes_on(self, opening: Opening, *, restart: bool) -> bool:
-        """Tell whether the run can be taken up where it stopped."""
-        same = self.digest == opening.digest and opening.stamp is not None and self.stamp == opening.stamp
-        begun = self.staged + self.published > 0
-        return begun and same and not restart and self.strategy == opening.strategy
+    def is_of(self, opening: Opening) -> bool:
+        """Tell whether the run is one of the same spec and source, carried out in the same way."""
+        same = self.digest == opening.digest and self.strategy == opening.strategy
+        return same and opening.stamp is not None and self.stamp == opening.stamp
+
+    @property
+    def begun(self) -> bool:
+        return self.staged + self.published > 0
 
 
 def _last(connection: Connection, opening: Opening) -> _Last | None:
     names = list(_Last.__dataclass_fields__)
     rows = ask(connection, opening.schema, sql.LAST_RUN, spec=opening.spec, target=opening.target)
     return _Last(**dict(zip(names, rows[0], strict=True))) if rows else None
+
+
+def _goes_on(connection: Connection, opening: Opening, last: _Last) -> bool:
+    """Tell whether the last run is to be taken up where it stopped.
+
+    One that is done, but whose process was killed before it could say so, has nothing left to do: rows that would be
+    written once more by another run are not.
+    """
+    if not last.is_of(opening):
+        return False
+    if last.state == "done":
+        return opening.repeats and not last.told
+    return last.unfinished and last.begun and orphans.intact(connection, opening.schema, last.run)
 
 
 def _end_dead(connection: Connection, opening: Opening, last: _Last) -> None:
@@ -242,10 +257,15 @@ def finish(connection: Connection, entry: Entry, state: str, error: SyncError | 
 
 def conclude(connection: Connection, entry: Entry, counters: Mapping[str, int]) -> None:
     """Note that a run is done which had nothing to publish."""
+    with transaction(connection, "noting the run's end"), psycopg.RawCursor(connection) as cursor:
+        statement = sql.record(entry.schema, entry.run, entry.holder)
+        cursor.execute(statement, [counters[name] for name in sql.COUNTERS])
+
+
+def tell(connection: Connection, entry: Entry) -> None:
+    """Note that the caller knows that the run is done: the same rows are then another run."""
     with transaction(connection, "noting the run's end"):
-        with psycopg.RawCursor(connection) as cursor:
-            statement = sql.record(entry.schema, entry.run, entry.holder)
-            cursor.execute(statement, [counters[name] for name in sql.COUNTERS])
+        ask(connection, entry.schema, sql.TELL, run=entry.run)
 
 
 def state(connection: Connection, entry: Entry) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -12,9 +11,6 @@ from syncengine.ledger.timing import GRACE, lease_seconds
 from syncengine.sql import ledger as sql
 from syncengine.sql import staging
 from syncengine.sql.names import STAGE_PREFIX, of_stage
-
-if TYPE_CHECKING:
-    from psycopg.rows import TupleRow
 
 Connection = psycopg.Connection["TupleRow"]
 # For so long the staged rows of a dead run wait for the next run of its spec to go on with them.

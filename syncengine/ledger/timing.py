@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 # A run whose server process is gone is dead, but for one that is just connecting anew.
-GRACE = 5.0
+GRACE = 1.0
+# So long a run looks whether the one in its way is dying: the server needs a moment to see that a client is gone.
+PATIENCE = 3.0
 _DEFAULT = 30.0
 VARIABLE = "SYNCENGINE_LEASE"
 

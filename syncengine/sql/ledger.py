@@ -33,7 +33,7 @@ _RUNS = """CREATE TABLE {runs} (
     relation oid NOT NULL DEFAULT 0, state text NOT NULL DEFAULT 'running',
     holder text NOT NULL, pid integer, renewed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(), finished_at timestamptz,
-    resumed integer NOT NULL DEFAULT 0, approved jsonb, error jsonb, {counted},
+    resumed integer NOT NULL DEFAULT 0, told boolean NOT NULL DEFAULT false, approved jsonb, error jsonb, {counted},
     CHECK (state IN ('running', 'done', 'failed', 'interrupted', 'abandoned')))"""
 _CHUNKS = """CREATE TABLE {chunks} (
     run text NOT NULL, phase text NOT NULL, number integer NOT NULL, starts jsonb, ends jsonb,
@@ -159,7 +159,7 @@ def of_schema(schema: str, statement: str) -> Composed:
 
 
 LAST_RUN = """
-SELECT run, state, holder, digest, stamp, relation, strategy,
+SELECT run, state, told, holder, digest, stamp, relation, strategy,
        extract(epoch FROM clock_timestamp() - renewed_at)::float8 AS silent,
        extract(epoch FROM clock_timestamp() - started_at)::float8 AS age,
        pid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = runs.pid) AS gone,
@@ -174,8 +174,10 @@ VALUES (%(run)s, %(spec)s, %(target)s, %(file)s, %(mode)s, %(strategy)s, %(sourc
         coalesce(to_regclass(%(relation)s)::oid, 0), %(holder)s, %(pid)s, %(approved)s)"""
 
 TAKE_OVER = """
-UPDATE {runs} SET state = 'running', holder = %(holder)s, pid = %(pid)s, renewed_at = clock_timestamp(),
-       finished_at = NULL, error = NULL, resumed = resumed + 1 WHERE run = %(run)s"""
+UPDATE {runs} SET state = CASE state WHEN 'done' THEN state ELSE 'running' END,
+       holder = %(holder)s, pid = %(pid)s, renewed_at = clock_timestamp(),
+       finished_at = CASE state WHEN 'done' THEN finished_at END, error = NULL, resumed = resumed + 1
+WHERE run = %(run)s"""
 
 RENEW = """
 UPDATE {runs} SET renewed_at = clock_timestamp(), pid = coalesce(%(pid)s, pid)
@@ -185,6 +187,8 @@ FINISH = """
 UPDATE {runs} SET state = %(state)s, finished_at = clock_timestamp(), error = %(error)s,
        relation = coalesce(to_regclass(%(relation)s)::oid, relation)
 WHERE run = %(run)s AND holder = %(holder)s AND state = 'running'"""
+
+TELL = "UPDATE {runs} SET told = true WHERE run = %(run)s AND state = 'done'"
 
 STATE = "SELECT state FROM {runs} WHERE run = %(run)s AND holder = %(holder)s"
 

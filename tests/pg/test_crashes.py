@@ -158,7 +158,7 @@ def standing_still(db: Database, folder: Path, place: Place, **keys: Any) -> Ite
             assert eventually(lambda: db.execute(f"SELECT 1 {OURS} AND {place.waiting}")), shown(process)
             yield process
         holder.execute(b"SELECT pg_advisory_unlock_all()")
-        assert eventually(lambda: not db.execute(f"SELECT 1 {OURS}"))
+        assert eventually(lambda: process.poll() is not None and not db.execute(f"SELECT 1 {OURS}"))
 
 
 def shown(process: subprocess.Popen[str]) -> str:
@@ -191,7 +191,7 @@ def test_a_killed_client_leaves_the_target_untouched_or_complete(db: Database, t
 def test_a_lost_connection_is_a_clear_error_and_the_target_is_untouched(
     newdb: Database, tmp_path: Path, place: Place
 ):
-    with standing_still(newdb, tmp_path, place) as process:
+    with standing_still(newdb, tmp_path, place, execution={"retries": 0}) as process:
         newdb.execute(f"SELECT pg_terminate_backend(pid) {OURS}")
         out, err = process.communicate(timeout=SECONDS)
 
@@ -203,6 +203,20 @@ def test_a_lost_connection_is_a_clear_error_and_the_target_is_untouched(
     assert (result["inserted"], result["updated"]) == (0, 0)
     assert stored(newdb) == BEFORE
     assert counts(rerun(newdb)) == {"inserted": 2000, "updated": 1000}
+    assert stored(newdb) == AFTER
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_lost_connection_is_opened_anew_and_the_run_goes_on(newdb: Database, tmp_path: Path, place: Place):
+    with standing_still(newdb, tmp_path, place) as process:
+        newdb.execute(f"SELECT pg_terminate_backend(pid) {OURS}")
+        if not place.feeds_all:
+            end_feeding(process)
+    out, err = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 0, err
+    (result,) = json.loads(out)["specs"]
+    assert (result["inserted"], result["updated"]) == (2000, 1000)
     assert stored(newdb) == AFTER
 
 
