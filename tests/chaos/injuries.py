@@ -61,8 +61,11 @@ def parse(text: str) -> Fault:
 
 
 def any_fault(kind: str, dice: random.Random) -> Fault:
-    """Make up a fault: more often in the later part of a run, as the first only looks at the table."""
-    return Fault(kind=kind, place=round(dice.random() ** 0.6, 3), strength=round(dice.random(), 3))
+    """Make up a fault: more often in the later part of a run, as the first only looks at the table.
+
+    The very end is left out, since not all runs are of the same length.
+    """
+    return Fault(kind=kind, place=round(0.95 * dice.random() ** 0.6, 3), strength=round(dice.random(), 3))
 
 
 Laid = Iterator[Callable[[], bool]]
