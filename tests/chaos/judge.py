@@ -49,6 +49,15 @@ def between(field: Field, ended: Ended, kind: str) -> None:
         raise Violation(f"a run under {kind or 'no fault'} succeeded, and {_difference(field, rows)}")
 
 
+def is_told(field: Field) -> bool:
+    """Tell whether the ledger takes its caller to know that the run is done: an insert is then a new one."""
+    with field.connect() as connection:
+        if not _keeps_books(connection):
+            return False
+        found = connection.execute(f"SELECT 1 FROM {SCHEMA}.runs WHERE state = 'done' AND told".encode()).fetchone()
+    return found is not None
+
+
 def other_was_published(field: Field) -> bool:
     """Tell whether the source as it was changed under way is what the table holds."""
     return (

@@ -133,7 +133,7 @@ def _under(faults: Sequence[Fault], field: Field, extent: Extent, struck: list[F
             if has_struck():
                 struck.append(fault)
         judge.between(field, ended, fault.kind)
-        if ended.code == 0 or any(other.code == 0 for other in field.others):
+        if ended.code == 0 or judge.is_told(field) or any(other.code == 0 for other in field.others):
             return True
     return False
 
