@@ -128,6 +128,7 @@ def _ending(run: Run, entry: Entry) -> Iterator[None]:
     if not run.recorded:
         counters = {name: getattr(run.report, name) for name in _counters()}
         ledger.conclude(run.connection, entry, counters)
+        run.recorded = True
 
 
 def _finish(run: Run, entry: Entry, state: str, error: SyncError | None) -> None:
@@ -160,6 +161,7 @@ def _opening(prepared: Prepared, stamp: str | None) -> Opening:
         digest=_digest(task),
         stamp=stamp,
         repeats=task.repeats,
+        again=spec.again,
         approved=json.dumps(dict(spec.approved)) if spec.approved else None,
         location=location,
     )

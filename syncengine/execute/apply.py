@@ -440,10 +440,11 @@ class Run:
 
     def _hold(self, step: Hold) -> int:
         row = self.connection.execute(step.sql.encode()).fetchone()
-        if row is None:
-            raise taken_over(self.plan.name)
-        if row[0] == "done":
+        state = row[0] if row is not None else "lost"
+        if state == "done":
             raise DoneAlready
+        if state != "running":
+            raise taken_over(self.plan.name)
         return 1
 
     def _record(self, unit: Unit, step: Record, place: Mapping[str, object]) -> None:

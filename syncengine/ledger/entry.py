@@ -36,7 +36,7 @@ class Opening:
 
     `digest` stands for the spec's meaning, `stamp` for the source as it is, None where that can't be told without
     reading it; an unfinished run goes on only where both are the same.  `repeats`: to start over would write rows
-    twice that are committed.  `approved` are limits that the call lifted.
+    twice that are committed; `again`: that is meant, where they are.  `approved` are limits that the call lifted.
     """
 
     schema: str
@@ -51,6 +51,7 @@ class Opening:
     digest: str
     stamp: str | None
     repeats: bool = False
+    again: bool = False
     approved: str | None = None
     location: Location | None = None
 
@@ -159,8 +160,15 @@ def _goes_on(connection: Connection, opening: Opening, last: _Last) -> bool:
     if not last.is_of(opening):
         return False
     if last.state == "done":
-        return opening.repeats and not last.told
-    return last.unfinished and last.begun and orphans.intact(connection, opening.schema, last.run)
+        return opening.repeats and not (last.told or opening.again)
+    if not (last.unfinished and last.begun):
+        return False
+    if not orphans.intact(connection, opening.schema, last.run):
+        # A crash of the server emptied staging.  The same source makes the same parts once more.
+        orphans.drop(connection, opening.schema, last.run)
+        ask(connection, opening.schema, sql.FORGET_CHUNKS, run=last.run, phases=["stage", "arrange"])
+        return last.published > 0
+    return True
 
 
 def _end_dead(connection: Connection, opening: Opening, last: _Last) -> None:

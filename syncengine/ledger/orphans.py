@@ -41,6 +41,12 @@ def intact(connection: Connection, schema: str, run: str) -> bool:
     return True
 
 
+def drop(connection: Connection, schema: str, run: str) -> None:
+    """Drop the staging of a run."""
+    for table in tables_of(connection, schema).get(run, []):
+        connection.execute(staging.drop((schema, table)))
+
+
 def collect(connection: Connection, schema: str, *, every: bool = False) -> list[str]:
     """Drop the staging of dead runs and return its names.
 

@@ -140,7 +140,7 @@ class Report:
             case ev.Tried():
                 return replace(self, pending=Counts())
             case ev.Resumed():
-                return replace(self, counts=Counts(**event.counters), resumed=event.chunks > 0)
+                return replace(self, counts=Counts(**event.counters), resumed=True)
             case ev.FoundCommitted():
                 return replace(self, counts=Counts(**event.counters), pending=Counts())
             case ev.StagingLost():

@@ -162,14 +162,19 @@ def carried(task: Task) -> tuple[str, ...]:
 
 
 def create_parts(task: Task, parts: QualifiedName, rows: int) -> Composed:
-    """Return the staged rows once more, in key order, cut into parts of so many rows."""
-    order = SQL("ORDER BY {}").format(key_list(task.keys, "excluded")) if task.keys else SQL("")
-    number = SQL("CAST((row_number() OVER ({}) - 1) / {} + 1 AS integer) AS {}")
+    """Return the staged rows once more, in key order, cut into parts of so many rows.
+
+    The same rows always make the same parts: those without a key of their own are in the order of what they hold.
+    """
+    order = [key_list(task.keys, "excluded")] if task.keys else []
+    if not task.keys or task.null_keys == "insert":
+        order.append(SQL("CAST(ROW({}) AS text)").format(quoted(carried(task), "excluded")))
+    number = SQL("CAST((row_number() OVER (ORDER BY {}) - 1) / {} + 1 AS integer) AS {}")
     text = SQL(
         "CREATE UNLOGGED TABLE {} WITH (autovacuum_enabled = false) AS SELECT {}, {} FROM {} AS excluded"
     )
     columns = quoted(carried(task), "excluded")
-    numbered = number.format(order, Literal(rows), ident(part_column(task)))
+    numbered = number.format(commas(order), Literal(rows), ident(part_column(task)))
     return text.format(ident(*parts), columns, numbered, ident(*task.relation))
 
 

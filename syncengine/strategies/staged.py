@@ -57,7 +57,7 @@ class Staged:
 
 def _staging(task: Task, stage: QualifiedName, load: QualifiedName, typed: tuple[Step, ...]) -> Unit:
     """Return the unit that fills staging; where there is a ledger, chunk by chunk."""
-    copied = task.staged_rows is None
+    copied = task.staged_rows is None and not task.infers
     steps_ = (*(steps.hold(task) if copied else ()), *_filled(task, stage, load), *typed)
     chunked = copied and task.ledgered
     return Unit(
@@ -176,7 +176,8 @@ def _filled(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step
     if task.staged_rows is not None:
         return typed
     room, copy = steps.copied(task, stage)
-    return (room, *typed, copy)
+    # What a chunked COPY needs comes before it; where types are inferred, the typed table is made once they are known.
+    return (room, copy, *typed) if task.infers else (room, *typed, copy)
 
 
 def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
