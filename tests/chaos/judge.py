@@ -54,7 +54,9 @@ def is_told(field: Field) -> bool:
     with field.connect() as connection:
         if not _keeps_books(connection):
             return False
-        found = connection.execute(f"SELECT 1 FROM {SCHEMA}.runs WHERE state = 'done' AND told".encode()).fetchone()
+        found = connection.execute(
+            f"SELECT 1 FROM {SCHEMA}.runs WHERE state = 'done' AND told".encode()
+        ).fetchone()
     return found is not None
 
 
