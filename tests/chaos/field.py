@@ -74,6 +74,12 @@ class Field:
             found = connection.execute("SELECT id, hits, payload FROM t ORDER BY 1, 2, 3").fetchall()
         return tuple((int(key), int(hits), str(payload)) for key, hits, payload in found)
 
+    def done_runs(self) -> int:
+        """Return how many runs are done, as the engine's ledger has it."""
+        with self.connect() as connection:
+            row = connection.execute("SELECT count(*) FROM syncengine.runs WHERE state = 'done'").fetchone()
+        return int(row[0]) if row else 0
+
     def write_source(self) -> None:
         self.source.write_bytes(source_bytes(self.world.incoming, self.world.case.form))
 

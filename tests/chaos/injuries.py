@@ -181,7 +181,10 @@ def restarted(fault: Fault, field: Field, extent: Extent) -> Laid:
 
 @contextmanager
 def zombie(fault: Fault, field: Field, extent: Extent) -> Laid:
-    """Stop the client, have another run do the work meanwhile, then wake it up."""
+    """Stop the client, have another run do the work meanwhile, then wake it up.
+
+    Where each run inserts, one that was stopped before it had entered the ledger is a second run, and does so as well.
+    """
 
     def meanwhile() -> None:
         try:
@@ -201,6 +204,8 @@ def zombie(fault: Fault, field: Field, extent: Extent) -> Laid:
     finally:
         if trap.sprung:
             thread.join()
+            if field.world.case.mode == "insert" and field.done_runs() == 2:
+                field.other = replace(field.world, incoming=field.world.incoming * 2)
 
 
 def _let_in(field: Field) -> list[Ended]:
