@@ -16,10 +16,12 @@ from syncengine.execute.masking import mask
 from syncengine.execute.rehearsal import Rehearsal
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
+from syncengine.model.facts import SourceFacts
 from syncengine.model.plan import After, CopyIn, RunSql, Unit
 from syncengine.model.report import Report
 from syncengine.model.task import QualifiedName
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
+from syncengine.protocols import Source
 from syncengine.sql import staging, steps
 
 if TYPE_CHECKING:
@@ -57,20 +59,8 @@ class Ready:
 
 def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     """Plan a job against its database; without a `run` id only for showing."""
-    from syncengine.sources import IterableSource
-
     spec = job.spec
-    try:
-        source = (
-            open_source(spec)
-            if job.rows is None
-            else IterableSource(job.rows, expected=expected_fields(spec))
-        )
-        facts = source.describe()
-    except SyncError as error:
-        mask(error, spec.sensitive)
-        error.location = error.location or spec.mark("/source")
-        raise
+    source, facts = look_at_source(job)
     target = targets.connect(spec, job.project)
     prepared = prepare(spec, source, target.connection, target=target.name, run=run or SHOWN_RUN, facts=facts)
     if job.project.group:
@@ -83,6 +73,24 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
         connect=target.connect,
         group=job.project.group,
     )
+
+
+def look_at_source(job: Job) -> tuple[Source, SourceFacts]:
+    """Return the source of a job, and what it is.  Raises SyncError."""
+    from syncengine.sources import IterableSource
+
+    spec = job.spec
+    try:
+        source = (
+            open_source(spec)
+            if job.rows is None
+            else IterableSource(job.rows, expected=expected_fields(spec))
+        )
+        return source, source.describe()
+    except SyncError as error:
+        mask(error, spec.sensitive)
+        error.location = error.location or spec.mark("/source")
+        raise
 
 
 def carry_out(one: Ready, emit: ev.Emit) -> Report:

@@ -11,7 +11,9 @@ from typing import ClassVar, Protocol, runtime_checkable
 from syncengine.errors import Location, SyncError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.plan import Plan, Step, Unit, Verdict
+from syncengine.model.record import RunRecord
 from syncengine.model.report import Report
+from syncengine.model.rights import Grants
 from syncengine.model.spec import SourceSpec, Spec
 from syncengine.model.task import Task
 
@@ -225,5 +227,13 @@ class View(Protocol):
     def reports(self, run_id: str, reports: Iterable[Report]) -> str: ...
 
     def problems(self, run_id: str, error: SyncError) -> str: ...
+
+    def grants(self, found: Grants) -> str: ...
+
+    def history(self, records: Sequence[RunRecord]) -> str: ...
+
+    def record(self, record: RunRecord) -> str: ...
+
+    def collected(self, names: Sequence[str]) -> str: ...
 
     def valid(self, specs: Iterable[Spec]) -> str: ...

@@ -44,10 +44,11 @@ WHERE p.prokind = 'f' AND n.nspname || '.' || p.proname = ANY (%s)
 GROUP BY 1"""
 
 
+# Not to_regtype(): that refuses names in schemas which are closed to the role.
 _OPERATORS = """
 SELECT t.name, o.oprname, n.nspname
 FROM unnest(%s::text[]) AS t (name), pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-WHERE to_regtype(t.name) IN (o.oprleft, o.oprright) AND n.nspname <> 'pg_catalog'"""
+WHERE t.name IN (format_type(o.oprleft, -1), format_type(o.oprright, -1)) AND n.nspname <> 'pg_catalog'"""
 
 
 def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts:

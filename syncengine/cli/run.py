@@ -49,8 +49,10 @@ def command(
     another run.
     """
     from syncengine import api, registry
+    from syncengine.cli import INTERRUPTS
     from syncengine.cli.output import exit_code, listening, refuse, say
     from syncengine.cli.planning import show_plans
+    from syncengine.cli.sofar import SoFar
     from syncengine.errors import SyncError
     from syncengine.job import Job, approved
     from syncengine.loading import load
@@ -62,16 +64,22 @@ def command(
 
     if dry_run:
         return show_plans(jobs_of_call, shown, logging, connection=connection, select=select, diff=True)
-    run_id = api.new_run_id()
+    run_id, so_far = api.new_run_id(), SoFar()
+
+    def last_words(stop: KeyboardInterrupt) -> None:
+        say(so_far.shown(shown, run_id, stop))
+
     try:
-        with listening(run_id, logging) as (emit, announce):
+        with listening(run_id, logging) as (emit, announce), INTERRUPTS.last_words(last_words):
+            loaded = jobs_of_call()
+            so_far.expect(loaded, select)
             reports = api.run_all(
-                jobs_of_call(),
+                loaded,
                 connection=connection,
                 select=select,
                 jobs=jobs,
                 run_id=run_id,
-                emit=emit,
+                emit=so_far.noting(emit),
                 announce=announce,
             )
     except SyncError as error:

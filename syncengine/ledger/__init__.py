@@ -10,6 +10,7 @@ from syncengine.ledger.progress import (
     forget_chunks,
     last_chunk,
 )
+from syncengine.ledger.records import runs, runs_called
 from syncengine.ledger.timing import PATIENCE, lease_seconds
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "lease_seconds",
     "own_pid",
     "renew",
+    "runs",
+    "runs_called",
     "state",
     "tell",
 ]

@@ -101,7 +101,7 @@ def enter(connection: Connection, opening: Opening, *, restart: bool = False) ->
         name = f"syncengine spec {opening.spec} into {opening.target}"
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
         last = _last(connection, opening)
-        if last is not None and last.state == "running":
+        if last is not None and (last.state == "running" or last.is_untold(opening)):
             _end_dead(connection, opening, last)
         if last is not None and not restart and _goes_on(connection, opening, last):
             return _take_over(connection, opening, last)
@@ -140,6 +140,11 @@ class _Last:
         same = self.digest == opening.digest and self.strategy == opening.strategy
         return same and opening.stamp is not None and self.stamp == opening.stamp
 
+    def is_untold(self, opening: Opening) -> bool:
+        """Tell whether the run is done, but nobody knows, so that to do it once more may not be meant."""
+        done = self.state == "done" and not self.told
+        return done and opening.repeats and not opening.again and self.is_of(opening)
+
     @property
     def begun(self) -> bool:
         return self.staged + self.published > 0
@@ -160,7 +165,7 @@ def _goes_on(connection: Connection, opening: Opening, last: _Last) -> bool:
     if not last.is_of(opening):
         return False
     if last.state == "done":
-        return opening.repeats and not (last.told or opening.again)
+        return last.is_untold(opening)
     if not (last.unfinished and last.begun):
         return False
     if not orphans.intact(connection, opening.schema, last.run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import psycopg
 
@@ -12,7 +13,7 @@ from syncengine.sql import ledger as sql
 from syncengine.sql import staging
 from syncengine.sql.names import STAGE_PREFIX, of_stage
 
-Connection = psycopg.Connection["TupleRow"]
+Connection = psycopg.Connection[tuple[Any, ...]]
 # For so long the staged rows of a dead run wait for the next run of its spec to go on with them.
 KEPT_SECONDS = 3600.0
 

@@ -225,6 +225,12 @@ class Limits:
     max_updates: Limit | None = None
     max_inserts: Limit | None = None
 
+    @property
+    def shares(self) -> bool:
+        """Tell whether any of them is a share of the target's rows."""
+        every = (self.min_rows, self.max_deletes, self.max_updates, self.max_inserts)
+        return any(limit is not None and limit.share is not None for limit in every)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSpec:

@@ -17,7 +17,7 @@ from syncengine.protocols import START, Payload, Position, Whereabouts
 from syncengine.sources._csvchunks import CsvReading, records
 from syncengine.sources._csvfile import CsvFile, Survey
 from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
-from syncengine.sources._files import Input, stamp_of
+from syncengine.sources._files import Input, stamp_of, steady
 from syncengine.sources._paths import inputs, source_label
 
 _OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
@@ -60,14 +60,15 @@ class CsvSource:
         facts = self._facts
         pairs = zip(self._inputs, self._fields, strict=True)
         parts = [self._part(found, fields) for found, fields in pairs if fields]
-        match handover:
-            case Handover.CSV_BYTES:
-                with closing(CsvReading(parts, after)) as reading:
-                    yield reading
-            case Handover.ROWS:
-                yield CsvRows(parts, facts.fields, after.records)
-            case _:
-                raise ValueError(f"a CSV source has no hand-over {handover}")
+        with steady(self._inputs):
+            match handover:
+                case Handover.CSV_BYTES:
+                    with closing(CsvReading(parts, after)) as reading:
+                        yield reading
+                case Handover.ROWS:
+                    yield CsvRows(parts, facts.fields, after.records)
+                case _:
+                    raise ValueError(f"a CSV source has no hand-over {handover}")
 
     def _part(self, found: Input, fields: tuple[str, ...]) -> CsvFile:
         part = CsvFile(found, self._layout)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import stat
 import sys
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, cast
 
-from syncengine.errors import Location, SourceError
+from syncengine.errors import Location, SourceError, SyncError
 from syncengine.sources._decompress import EXTENSIONS, Compression, Decompressor
+from syncengine.sources._fingerprint import Fingerprint, digest, fingerprint
 
 BLOCK = 256 * 1024
 SAMPLE = 64 * 1024
-
-Stamp = tuple[int, int, int]
 
 
 class Reader:
@@ -103,11 +102,38 @@ class Input(Protocol):
         """Open it at a byte of the file; what is not reopenable begins at its beginning."""
         ...
 
+    def verify(self) -> None:
+        """Raise SourceError if it is no longer what it was when it was first looked at."""
+        ...
+
 
 def stamp_of(found: Sequence[Input]) -> str | None:
     """Return the stamp of several inputs together, None if one of them has none."""
     stamps = [each.stamp() for each in found]
     return None if None in stamps else "; ".join(map(str, stamps))
+
+
+@contextmanager
+def steady(inputs: Iterable[Input]) -> Iterator[None]:
+    """Let files be read within the block, and raise SourceError if one of them changed until its end.
+
+    What is wrong with a file that another program is writing is wrong because of that.
+    """
+    try:
+        yield
+    except SyncError as error:
+        for found in inputs:
+            _verify(found, error)
+        raise
+    for found in inputs:
+        found.verify()
+
+
+def _verify(found: Input, error: SyncError) -> None:
+    try:
+        found.verify()
+    except SyncError as change:
+        raise change from error
 
 
 class FileInput:
@@ -119,11 +145,11 @@ class FileInput:
         self.label = label
         self.compression: Compression = compression or EXTENSIONS.get(path.suffix.lower(), "none")
         self._path = path
-        self._stamp: Stamp | None = None
+        self._known: Fingerprint | None = None
 
     @property
     def size(self) -> int:
-        return self._checked_stamp("after it was looked at")[0]
+        return self._checked("after it was looked at").size
 
     def sample(self) -> Generator[tuple[bytes, int], None, None]:
         with self.open() as reader:
@@ -131,40 +157,53 @@ class FileInput:
                 yield block, reader.bytes_read
 
     def stamp(self) -> str:
-        size, modified, inode = self._checked_stamp("after it was looked at")
-        return f"{self._path}: {size} bytes, modified {modified}, inode {inode}"
+        known = self._checked("after it was looked at", ends=True)
+        written, (_, inode) = known.written, known.place
+        return f"{self._path}: {known.size} bytes, modified {written}, inode {inode}, ends {known.ends.hex()}"
 
     @contextmanager
     def open(self, start: int = 0) -> Iterator[Reader]:
-        self._checked_stamp("after it was looked at")
+        self._checked("after it was looked at")
         try:
             raw = self._path.open("rb")
             raw.seek(start)
         except OSError as error:
             raise unreadable(self.label, error) from error
         with raw:
-            yield Reader(raw.read, self.compression, self.label, self._check_end, start)
+            yield Reader(raw.read, self.compression, self.label, self.verify, start)
 
-    def _check_end(self) -> None:
-        self._checked_stamp("while it was being read")
+    def verify(self) -> None:
+        self._checked("while it was being read", ends=True)
 
-    def _checked_stamp(self, moment: str) -> Stamp:
+    def _checked(self, moment: str, *, ends: bool = False) -> Fingerprint:
+        """Return what the file is known by, which is what it was at the first look; `ends` are read again if asked."""
+        found = self._fingerprint(moment, None if self._known is None or ends else self._known.ends)
+        self._known = self._known or found
+        change = self._known.change_to(found)
+        if change is not None:
+            raise self._changed(moment, change)
+        return found
+
+    def _fingerprint(self, moment: str, ends: bytes | None) -> Fingerprint:
         try:
             found = self._path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise not_regular(self.label, found.st_mode)
+            return fingerprint(found, digest(self._path, found.st_size) if ends is None else ends)
+        except FileNotFoundError as error:
+            if self._known is not None:
+                raise self._changed(moment, "it is gone") from error
+            raise unreadable(self.label, error) from error
         except OSError as error:
             raise unreadable(self.label, error) from error
-        if not stat.S_ISREG(found.st_mode):
-            raise not_regular(self.label, found.st_mode)
-        stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
-        if self._stamp not in (None, stamp):
-            raise SourceError(
-                f"{self.label} changed {moment}",
-                detail="its size, its time or the file itself is another one now",
-                hint="write sources under another name and rename them when they are complete",
-                location=Location(self.label),
-            )
-        self._stamp = stamp
-        return stamp
+
+    def _changed(self, moment: str, what: str) -> SourceError:
+        return SourceError(
+            f"{self.label} changed {moment}",
+            detail=what,
+            hint="write sources under another name and rename them when they are complete; then run it again",
+            location=Location(self.label),
+        )
 
 
 class StdinInput:
@@ -179,18 +218,17 @@ class StdinInput:
         self.label = "standard input"
         self.compression: Compression = compression or "none"
         self.bytes_read = 0
-        self._kept: list[bytes] = []
+        self._kept: list[tuple[bytes, int]] = []
         self._reader: Reader | None = None
         self._rest: Iterator[bytes] = iter(())
         self._opened = False
 
     def sample(self) -> Generator[tuple[bytes, int], None, None]:
         reader = self._start()
-        for block in self._kept:
-            yield block, reader.bytes_read
+        yield from self._kept
         for block in self._rest:
-            self._kept.append(block)
-            yield block, reader.bytes_read
+            self._kept.append((block, reader.bytes_read))
+            yield self._kept[-1]
 
     def stamp(self) -> None:
         return None
@@ -206,14 +244,20 @@ class StdinInput:
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         reader = self._start()
         while self._kept:
-            yield self._kept.pop(0)
+            block, self.bytes_read = self._kept.pop(0)
+            yield block
         for block in self._rest:
             self.bytes_read = reader.bytes_read
             yield block
         self.bytes_read = reader.bytes_read
 
+    def verify(self) -> None:
+        """Let it be: what was read of it can't change."""
+
     def _start(self) -> Reader:
         if self._reader is None:
+            if sys.stdin is None or sys.stdin.closed:
+                raise _closed()
             raw = cast("BinaryIO", sys.stdin.buffer)
             if raw in self._taken:
                 raise _only_once()
@@ -235,6 +279,12 @@ def not_regular(label: str, mode: int) -> SourceError:
 def unreadable(label: str, error: OSError) -> SourceError:
     message = f"{label} cannot be read: {error.strerror or error}"
     return SourceError(message, hint="see that this user may read it", location=Location(label))
+
+
+def _closed() -> SourceError:
+    return SourceError(
+        "standard input is closed", hint="pipe the data in, as in `cat rows.csv | syncengine run …`"
+    )
 
 
 def _only_once() -> SourceError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import chain, islice
 from operator import length_hint
@@ -72,7 +72,11 @@ class IterableSource:
             )
         self._opened = True
         rows: Iterable[object] = self._rows if self._reopenable else chain(self._peeked, self._iterator)
-        yield IterableRows(rows, shape, self._unit, after.records)
+        try:
+            yield IterableRows(rows, shape, self._unit, after.records)
+        finally:
+            # What failed may be kept, and the generator with it: what it holds open is given back now.
+            close(self._iterator)
 
     @cached_property
     def _iterator(self) -> Iterator[object]:
@@ -187,6 +191,13 @@ def _guarded(rows: Iterable[object], unit: str) -> Iterator[object]:
     except Exception as error:
         message = f"the source raised {type(error).__name__} after {unit} {number}"
         raise SourceError(message, detail=str(error) or None) from error
+
+
+def close(rows: object) -> None:
+    """End a generator; what it raises then would only hide why it is ended."""
+    if isinstance(rows, Generator):
+        with suppress(Exception):
+            rows.close()
 
 
 def _accepted(rows: object) -> Iterable[object]:

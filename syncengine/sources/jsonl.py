@@ -13,7 +13,7 @@ from syncengine.errors import BadRow, Location, SourceError, SpecError
 from syncengine.model.facts import ABSENT, Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
 from syncengine.protocols import START, Payload, Position, Whereabouts
-from syncengine.sources._files import Input, stamp_of
+from syncengine.sources._files import Input, stamp_of, steady
 from syncengine.sources._json import parse
 from syncengine.sources._paths import PATH_OPTIONS, inputs, source_label
 from syncengine.sources._text import check_plain_text, codec_name, utf8
@@ -89,7 +89,8 @@ class JsonLinesSource:
         if handover is not Handover.ROWS:
             raise ValueError(f"a jsonl source has no hand-over {handover}")
         rows = PartialJsonRows if self._partial else JsonRows
-        yield rows(self._inputs, self._encoding, self._facts.fields, after.records)
+        with steady(self._inputs):
+            yield rows(self._inputs, self._encoding, self._facts.fields, after.records)
 
     @cached_property
     def _facts(self) -> SourceFacts:

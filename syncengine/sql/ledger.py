@@ -211,6 +211,19 @@ COUNTS_OF_RUN = "SELECT {counters} FROM {runs} WHERE run = %(run)s AND state = '
     "{counters}", ", ".join(COUNTERS)
 )
 
+RECORDS = """
+SELECT run, spec, target, file, mode, strategy, source, state, started_at, finished_at, renewed_at,
+       extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8,
+       state = 'running' AND extract(epoch FROM clock_timestamp() - renewed_at) > %(lease)s,
+       resumed, approved, error, {counters}
+FROM {runs} WHERE spec = coalesce(%(spec)s, spec) AND starts_with(run, coalesce(%(run)s, ''))
+ORDER BY started_at DESC, run DESC""".replace("{counters}", ", ".join(COUNTERS))
+CHUNKS_OF_RUN = """
+SELECT phase, number, starts, ends, complete, committed_at, {counters}
+FROM {chunks} WHERE run = %(run)s ORDER BY committed_at, phase, number""".replace(
+    "{counters}", ", ".join(COUNTERS)
+)
+
 # Transactions of a run hold its advisory lock; a bigint's two halves stand in pg_locks.
 BACKENDS = """
 SELECT pid FROM pg_locks, (SELECT {key} AS key) AS k

@@ -234,23 +234,6 @@ def test_a_copy_into_the_target_that_breaks_off_leaves_it_untouched(db: Database
     assert stored(db) == BEFORE
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
-)
-@pytest.mark.parametrize("name", ["staging", "insert"])
-def test_an_interrupted_run_says_so_and_leaves_nothing(
-    newdb: Database, tmp_path: Path, name: str, number: signal.Signals, code: int
-):
-    with standing_still(newdb, tmp_path, PLACES[name]) as process:
-        process.send_signal(number)
-        _, err = process.communicate(timeout=SECONDS)
-
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    assert stored(newdb) == BEFORE
-    assert newdb.execute("SELECT relname FROM pg_class WHERE relname LIKE 'stage%'") == []
-
-
 def test_the_embedded_server_ends_with_a_killed_client_and_the_next_run_works(project: Path):
     create = {"table": "t", "create": True}
     with a_run(project, target=create) as process:
