@@ -17,8 +17,14 @@ from syncengine.sql.names import beside, commas, ident, of_stage, quoted
 
 
 def lock_name(name: str) -> Composed:
-    """Return the lock under which a schema or table is made: made by two sessions at once, one meets catalog errors."""
-    return SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(Literal(name))
+    """Return the lock under which a schema or table is made: made by two sessions at once, one meets catalog errors.
+
+    A session that has known for long that there is no such schema hears of it only when it next locks a table.
+    """
+    text = SQL(
+        "SELECT pg_advisory_xact_lock(hashtextextended({}, 0)); SELECT FROM pg_catalog.pg_namespace LIMIT 0"
+    )
+    return text.format(Literal(name))
 
 
 def create_engine_schema(schema: str) -> Composed:
