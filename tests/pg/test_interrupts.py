@@ -99,14 +99,14 @@ PHASES = {
         waiting="wait_event = 'relation'",
     ),
     "hook": Phase(spec={**STAGED, "after": ["SELECT pg_sleep(60)"]}, waiting="wait_event = 'PgSleep'"),
-    "commit": Phase(
+    "deferred-constraints": Phase(
         prepare=STAND_STILL.replace(
             "TRIGGER still BEFORE INSERT ON t",
             "CONSTRAINT TRIGGER still AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED",
         ),
         hold=gate_closed,
         spec=STAGED,
-        waiting="wait_event = 'advisory' AND query = 'COMMIT'",
+        waiting="wait_event = 'advisory' AND query LIKE 'SET CONSTRAINTS%'",
     ),
     "retry": Phase(
         prepare=CONFLICT,
