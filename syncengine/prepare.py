@@ -21,6 +21,7 @@ from syncengine.resolve.operators import extension_types, qualify
 from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.spec.grammar import redirected
 from syncengine.sql import outcome, probes
+from syncengine.tls import weakness
 
 if TYPE_CHECKING:
     import psycopg
@@ -121,6 +122,8 @@ def prepare(
         # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
         _check_expressions(task, connection)
     plan = planner.plan(task, mode, registry.strategies(), connection=target)
+    if (warning := weakness(connection.pgconn)) is not None:
+        plan = replace(plan, warnings=(*plan.warnings, warning))
     if untyped:
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))
