@@ -14,13 +14,14 @@ from syncengine.model.plan import Plan
 from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
-from syncengine.resolve import in_order, resolve
+from syncengine.resolve import in_order, operators, resolve
 from syncengine.resolve.columns import undeclared
 from syncengine.resolve.joins import taken_columns
 from syncengine.resolve.operators import extension_types, qualify
+from syncengine.spec import expressions
 from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.spec.grammar import redirected
-from syncengine.sql import outcome, probes
+from syncengine.sql import clauses, outcome, probes
 from syncengine.tls import weakness
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def prepare(
         looked_up=looked_up,
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
+    task = operators.in_full(task, expressions.in_full)
     untyped = undeclared(task, declared)
     if not untyped:
         # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
@@ -163,7 +165,8 @@ def _set_by_mode(spec: Spec) -> Iterator[str]:
 def _declared(
     spec: Spec, connection: psycopg.Connection[TupleRow], inferred: Mapping[str, str]
 ) -> dict[str, ColumnFacts]:
-    texts = {**inferred, **{item.column: item.type for item in spec.columns if item.type is not None}}
+    known = {name: clauses.built_in(text) for name, text in inferred.items()}
+    texts = {**known, **{item.column: item.type for item in spec.columns if item.type is not None}}
     return catalog.types(connection, texts) if texts else {}
 
 

@@ -185,7 +185,7 @@ class Run:
 
     def _settings(self) -> Composed:
         pairs = [("search_path", PINNED_PATH), *self.plan.settings]
-        calls = [SQL("set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
+        calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
         return SQL("SELECT {}").format(SQL(", ").join(calls))
 
     def _timed(self, unit: Unit, step: Step) -> None:

@@ -10,6 +10,7 @@ from syncengine.errors import Location, SpecError
 
 # The C parser and deparser recurse: 600 kB of `a||a||…` overran the stack, 60 kB did not.
 _MAX_LENGTH = 10_000
+_MAX_READ_BACK = 50_000
 
 Place = Callable[[int], Location]
 # A protobuf message; its class is known to the parser alone.
@@ -137,6 +138,17 @@ def _tree(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
 
 def raw(sql: str) -> Tree:
     return _parser().parse(sql)
+
+
+def readable(sql: str) -> Tree | None:
+    """Return the tree of a text that nobody has checked yet, None if it can't be had."""
+    if len(sql) > _MAX_READ_BACK:
+        return None
+    protobuf = import_module("google.protobuf.message")
+    try:
+        return raw(sql)
+    except (_parser().PgQueryError, protobuf.DecodeError, UnicodeEncodeError):
+        return None
 
 
 def _parser() -> Any:

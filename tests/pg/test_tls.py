@@ -106,7 +106,7 @@ def test_server_that_does_not_prove_who_it_is_is_refused(
 
 
 def test_server_elsewhere_without_tls_is_refused(newdb: Database, spec: Path) -> None:
-    with pytest.raises(ConnectionFailed, match="cannot connect to .*@db.example.test") as raised:
+    with pytest.raises(ConnectionFailed, match=r"cannot connect to .*@db\.example\.test") as raised:
         syncengine.plan(spec, connection=certificates.called(newdb.url, NAME))
 
     assert "server does not support SSL" in (raised.value.detail or "")
