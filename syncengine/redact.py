@@ -15,6 +15,8 @@ from syncengine.errors import SyncError
 MASK = "***"
 # Shorter texts occur everywhere, and masking them would say more than it hides.
 _SHORTEST = 4
+# Compiling a pattern takes a second for a megabyte.
+_LONGEST = 1_000
 _secrets: set[str] = set()
 # The scheme is bounded, for its search would take quadratic time in a text of megabytes.
 _URL_PASSWORD = re.compile(r"(?P<user>[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/?#:@]*):(?P<password>[^\s/?#]*)@")
@@ -29,7 +31,7 @@ def remember(secret: str) -> None:
     for text in (secret, *secret.splitlines()):
         found = {text.strip(), quote(text.strip(), safe=""), unquote(text.strip())}
         _secrets.update(form for form in found if len(form) >= _SHORTEST)
-    _pattern.cache_clear()
+    _known.cache_clear()
 
 
 def remember_passwords(text: str) -> None:
@@ -46,8 +48,11 @@ def passwords(text: str) -> tuple[str, ...]:
 
 def redact(text: str) -> str:
     """Return `text` with registered secrets, URL passwords and `password=…` masked by `***`."""
-    pattern = _pattern()
-    masked = pattern.sub(MASK, text) if pattern else text
+    long, pattern = _known()
+    masked = text
+    for secret in long:
+        masked = masked.replace(secret, MASK)
+    masked = pattern.sub(MASK, masked) if pattern else masked
     masked = _URL_PASSWORD.sub(lambda match: f"{match['user']}:{MASK}@", masked)
     return _NAMED_PASSWORD.sub(lambda match: f"{match['name']}{MASK}", masked)
 
@@ -62,9 +67,10 @@ def redact_error(error: SyncError) -> SyncError:
 
 
 @lru_cache(maxsize=1)
-def _pattern() -> re.Pattern[str] | None:
-    if not _secrets:
-        return None
+def _known() -> tuple[tuple[str, ...], re.Pattern[str] | None]:
+    """Return the secrets that are too long for a pattern, and the pattern of the others."""
     # The longest first: one secret may hold another.  A copy, for another thread may add one meanwhile.
     known = sorted(_secrets.copy(), key=lambda s: (-len(s), s))
-    return re.compile("|".join(re.escape(secret) for secret in known))
+    long = tuple(secret for secret in known if len(secret) > _LONGEST)
+    short = known[len(long) :]
+    return long, re.compile("|".join(re.escape(secret) for secret in short)) if short else None

@@ -26,6 +26,9 @@ _REFERENCE = re.compile(
     r"|(?P<wrong>\$\{)"
 )
 _MAX_FILE = 1_000_000
+# Of all values of a document together, once they are expanded; and the problems told of one value.
+_MAX_EXPANDED = 4_000_000
+_MOST_PROBLEMS = 20
 # Where in a spec a password may be meant to stand.
 SECRET_PLACES = frozenset({"/source", "/source/url", "/source/path", "/target/connection", "/notify/webhook"})
 
@@ -43,6 +46,7 @@ class Expansion:
     expanded: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     problems: list[SpecError] = field(default_factory=list)
+    room: int = _MAX_EXPANDED
 
     def run(self) -> object:
         """Return the document's value with all references expanded."""
@@ -62,9 +66,13 @@ class Expansion:
         return self._text(value, pointer) if isinstance(value, str) and "${" in value else value
 
     def _text(self, text: str, pointer: str) -> str:
+        known = len(self.problems)
+
         def replace(match: re.Match[str]) -> str:
+            if len(self.problems) - known >= _MOST_PROBLEMS or self.room < 0:
+                return match[0]
             try:
-                return self._value(match, pointer)
+                return self._spent(self._value(match, pointer), pointer)
             except SpecError as error:
                 self.problems.append(error)
                 self.failed.add(pointer)
@@ -74,6 +82,16 @@ class Expansion:
         result = _REFERENCE.sub(replace, text)
         redact.remember_passwords(result)
         return result
+
+    def _spent(self, value: str, pointer: str) -> str:
+        """Return a value that still has room; a few references to a long one would fill the memory."""
+        self.room -= len(value)
+        if self.room < 0:
+            raise SpecError(
+                f"the values are longer than {_MAX_EXPANDED // 1_000_000} MB once they are expanded",
+                location=self.document.at(pointer),
+            )
+        return value
 
     def _value(self, match: re.Match[str], pointer: str) -> str:
         place = self.document.inside(pointer, match.start())
