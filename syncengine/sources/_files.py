@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, cast
 
-from syncengine.errors import Location, SourceError
+from syncengine.errors import Location, SourceError, SpecError
+from syncengine.files import inside, opened
 from syncengine.sources._decompress import EXTENSIONS, Compression, Decompressor
 
 BLOCK = 256 * 1024
@@ -98,8 +100,11 @@ class FileInput:
 
     reopenable = True
 
-    def __init__(self, path: Path, label: str, compression: Compression | None) -> None:
+    def __init__(
+        self, path: Path, label: str, compression: Compression | None, roots: Sequence[str] = ("/",)
+    ) -> None:
         self.label = label
+        self._roots = roots
         self.compression: Compression = compression or EXTENSIONS.get(path.suffix.lower(), "none")
         self._path = path
         self._stamp: Stamp | None = None
@@ -117,10 +122,14 @@ class FileInput:
     def open(self) -> Iterator[Reader]:
         self._checked_stamp("after it was looked at")
         try:
-            raw = self._path.open("rb")
+            found = opened(self._path)
         except OSError as error:
             raise unreadable(self.label, error) from error
-        with raw:
+        with found.file as raw:
+            # What was looked at may have been exchanged since: this is what will be read.
+            if not inside(found.place, self._roots):
+                raise outside(self.label, found.place, self._roots)
+            self._checked(found.status, "after it was looked at")
             yield Reader(raw.read, self.compression, self.label, self._check_end)
 
     def _check_end(self) -> None:
@@ -131,6 +140,9 @@ class FileInput:
             found = self._path.stat()
         except OSError as error:
             raise unreadable(self.label, error) from error
+        return self._checked(found, moment)
+
+    def _checked(self, found: os.stat_result, moment: str) -> Stamp:
         if not stat.S_ISREG(found.st_mode):
             raise not_regular(self.label, found.st_mode)
         stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
@@ -205,6 +217,14 @@ def not_regular(label: str, mode: int) -> SourceError:
         return SourceError(f"{label} is a folder, not a file", hint=hint, location=Location(label))
     hint = "pipe the data into standard input and write the path as -"
     return SourceError(f"{label} is a pipe or a device, not a file", hint=hint, location=Location(label))
+
+
+def outside(label: str, place: str, roots: Sequence[str]) -> SpecError:
+    return SpecError(
+        f"{label} lies outside the folders that sources may come from",
+        detail=f"it is {place}; allowed: {', '.join(roots)}",
+        hint="add its folder to `roots` in syncengine.yaml",
+    )
 
 
 def unreadable(label: str, error: OSError) -> SourceError:

@@ -9,12 +9,15 @@ a boolean the text is read as a plain YAML scalar.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from syncengine import redact
 from syncengine.errors import NotAvailable, SpecError
+from syncengine.files import inside, opened
 from syncengine.spec.available import instead
 from syncengine.spec.paths import resolve_path
 from syncengine.spec.positions import Document, child
@@ -126,14 +129,25 @@ class Expansion:
             redact.remember(value)
         return value
 
+    def _opened(self, path: Path, name: str) -> BinaryIO:
+        """Open a file that is one, and looks at what was opened: the name may be a link by now."""
+        found = opened(path)
+        if stat.S_ISREG(found.status.st_mode) and inside(found.place, self.roots):
+            return found.file
+        found.file.close()
+        raise SpecError(
+            f"{name} is no file of the project", hint="name a regular file in the project or its `roots`"
+        )
+
     def _read_file(self, name: str) -> str:
         path = resolve_path(name, self.folder, self.roots)
         try:
-            if not path.is_file():
-                raise SpecError(f"there is no file {name}", hint="the path is relative to the spec's folder")
-            with path.open("rb") as file:
+            with self._opened(path, name) as file:
                 data = file.read(_MAX_FILE + 1)
             value = data.decode("utf-8")
+        except FileNotFoundError as error:
+            hint = "the path is relative to the spec's folder"
+            raise SpecError(f"there is no file {name}", hint=hint) from error
         except OSError as error:
             raise SpecError(f"cannot read {name}: {error.strerror}") from error
         except UnicodeDecodeError as error:

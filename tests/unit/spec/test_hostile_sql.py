@@ -172,11 +172,11 @@ def test_hostile_expression_is_refused_in_every_key(text: str, words: str) -> No
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
 def test_nesting_and_length_are_refused_at_once(text: str) -> None:
     for key, spec in keys(text).items():
-        started = time.monotonic()
+        started = time.process_time()
 
         assert problems(spec), key
 
-        assert time.monotonic() - started < 1, key
+        assert time.process_time() - started < 1, key
 
 
 GOOD = [
@@ -305,11 +305,11 @@ def test_statement_of_the_users_own_outlives_no_run(sql: str, key: str) -> None:
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
 def test_nesting_and_length_are_refused_in_statements_too(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
 
     assert problems({"checks": [{"sql": f"SELECT {text}; x"}], "before": [f"SELECT {text}; x"]})
 
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_validate_refuses_all_of_them_at_once_without_a_server(cli: RunCli) -> None:
