@@ -9,7 +9,7 @@ from syncengine.errors import SpecError, SyncError
 from syncengine.model.spec import Spec
 from syncengine.order import Wait, circles
 from syncengine.spec.load import STDIN_NAME, specs_in
-from syncengine.spec.positions import child, decode, documents
+from syncengine.spec.positions import MAX_BYTES, child, decode, documents
 from syncengine.spec.project import FILE, Project
 from syncengine.spec.words import nearest
 
