@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from syncengine.errors import OptionError, SyncError
@@ -22,7 +22,7 @@ class Job:
 
     spec: Spec
     project: Project
-    rows: object = None
+    rows: object = field(default=None, repr=False)
 
 
 def approvals(given: Mapping[str, object]) -> dict[str, Limit]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ class Ready:
     """
 
     prepared: Prepared
-    url: str
+    url: str = field(repr=False)
     connection: psycopg.Connection[TupleRow]
     group: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -25,7 +25,7 @@ class Choice:
     """A target: `name` says how it was chosen and holds no secret; no `url` means the embedded server."""
 
     name: str
-    url: str | None
+    url: str | None = field(repr=False)
 
 
 def choose(spec: Spec, project: Project, option: str | None, environ: Mapping[str, str]) -> Choice:
@@ -81,7 +81,7 @@ class Target:
     """An open target: how it was chosen, its URL, and this thread's connection to it."""
 
     name: str
-    url: str
+    url: str = field(repr=False)
     connection: psycopg.Connection[TupleRow]
 
 

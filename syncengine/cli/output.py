@@ -97,8 +97,8 @@ def listening(run_id: str, logging: Logging) -> Iterator[tuple[ev.Emit, Announce
 
 @contextmanager
 def _all_logged(report: Callable[[str, SyncError | None], None]) -> Iterator[None]:
-    """Log what else would be plain text between the lines of JSON: problems and interruptions."""
-    from syncengine.cli import interruption, stopped_by
+    """Log what else would be plain text between the lines of JSON: problems, interruptions, faults of ours."""
+    from syncengine.cli import crash, interruption, stopped_by
 
     try:
         yield
@@ -109,3 +109,8 @@ def _all_logged(report: Callable[[str, SyncError | None], None]) -> Iterator[Non
     except KeyboardInterrupt as stop:
         report(interruption(stop), None)
         raise click.exceptions.Exit(stopped_by(stop)) from stop
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise
+    except Exception as error:
+        report(crash.told(error), None)
+        raise click.exceptions.Exit(crash.FAILED) from error

@@ -32,6 +32,8 @@ _MAX_FILE = 1_000_000
 # Of all values of a document together, once they are expanded; and the problems told of one value.
 _MAX_EXPANDED = 4_000_000
 _MOST_PROBLEMS = 20
+# Data of the user's.
+_ROWS = re.compile(r"(?:/environments/[^/]+)?(?:/defaults)?/source/rows/")
 # Where in a spec a password may be meant to stand.
 SECRET_PLACES = frozenset({"/source", "/source/url", "/source/path", "/target/connection", "/notify/webhook"})
 
@@ -169,18 +171,31 @@ def expand(
 
 
 def literal_passwords(document: Document, wanted: Callable[[str], bool]) -> list[SpecError]:
-    """Return an error for each unexpanded value with a password written out, at the pointers that are
+    """Return an error for each unexpanded value with a password written out.
+
+    Passwords in URLs count everywhere but in literal rows; `password=…`, which is SQL as well, at the pointers that are
     `wanted`.
     """
     return [
         SpecError(
             "a password stands in the file",
             location=document.at(pointer),
-            hint="write ${secret:NAME} or ${NAME} in its place, and set that environment variable",
+            hint="write ${secret:NAME} in its place, and set that environment variable; a PostgreSQL password may also "
+            "stand in ~/.pgpass or in a service file, with `service=NAME`",
         )
         for pointer, text in _texts(document.value, "")
-        if wanted(pointer) and any(_REFERENCE.sub("", password) for password in redact.passwords(text))
+        if any(_written(password) for password in _passwords(text, conninfo=wanted(pointer)))
+        and not _ROWS.match(pointer)
     ]
+
+
+def _passwords(text: str, *, conninfo: bool) -> tuple[str, ...]:
+    return redact.passwords(text) if conninfo else redact.url_passwords(text)
+
+
+def _written(password: str) -> str:
+    """Return what of a password stands in the file itself; the default of a reference does."""
+    return _REFERENCE.sub(lambda match: (match["default"] or "").removeprefix(":-"), password)
 
 
 def _texts(value: object, pointer: str) -> list[tuple[str, str]]:
