@@ -15,9 +15,11 @@ from syncengine.loading import SpecLike, job
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan
 from syncengine.model.report import Report
+from syncengine.model.rights import Grants
 
 if TYPE_CHECKING:
     from syncengine.jobs import Ready
+    from syncengine.memory import Ledger
     from syncengine.order import Wait
     from syncengine.targets import Targets
 
@@ -64,17 +66,30 @@ def run(
     env: str | None = None,
     approve: Mapping[str, object] | None = None,
     again: bool = False,
+    restart: bool = False,
+    wait: bool = False,
     emit: ev.Emit = _ignore,
 ) -> Report:
     """Carry out one spec and return its report; raises SyncError, after which the target is as it was.
 
     `source` stands in for the spec's own: any iterable of dicts or tuples, read once and in bounded memory.
     `approve` puts limits in place of the spec's (`{"max_deletes": 1200}`); `again` publishes contents once more that
-    were added up.
+    were added up; `restart` starts over where an earlier run stopped; `wait` waits for another run of the spec.
     """
-    with _single_problem():
-        jobs = approved([job(spec, source=source, env=env)], approvals(approve or {}), again=again)
-        report = run_all(jobs, connection=connection, emit=emit)[0]
+    from syncengine.sources import close
+
+    try:
+        with _single_problem():
+            jobs = approved(
+                [job(spec, source=source, env=env)],
+                approvals(approve or {}),
+                again=again,
+                restart=restart,
+                wait=wait,
+            )
+            report = run_all(jobs, connection=connection, emit=emit)[0]
+    finally:
+        close(source)
     if report.error is not None:
         raise report.error
     return report
@@ -88,6 +103,8 @@ async def arun(
     env: str | None = None,
     approve: Mapping[str, object] | None = None,
     again: bool = False,
+    restart: bool = False,
+    wait: bool = False,
     emit: ev.Emit = _ignore,
 ) -> Report:
     """Carry out one spec without blocking the event loop; `source` may also be an async iterable."""
@@ -103,6 +120,8 @@ async def arun(
         env=env,
         approve=approve,
         again=again,
+        restart=restart,
+        wait=wait,
         emit=emit,
     )
 
@@ -165,6 +184,39 @@ def run_all(
         if any(one.group for one in planned if not isinstance(one, Failed)):
             return carry_out_together(planned, emit)
         return carry_out_all(planned, waits, emit, jobs)
+
+
+def grants_all(
+    specs: Iterable[Job],
+    *,
+    role: str | None = None,
+    connection: str | None = None,
+    select: Sequence[str] = (),
+    announce: Announce = _silent,
+) -> Grants:
+    """Return the rights that loaded specs need in their database, and which of them a role lacks.
+
+    The role is the connected one unless another is named; what it lacks is no error.  Raises SyncError.
+    """
+    from syncengine.grants import grants
+
+    with _targets(connection, announce) as targets:
+        return grants(tuple(specs), targets, role, select)
+
+
+@contextmanager
+def ledger_of(
+    *, connection: str | None = None, env: str | None = None, announce: Announce = _silent
+) -> Iterator[Ledger]:
+    """Yield the ledger of the project that the working folder is in.  Raises SyncError."""
+    from pathlib import Path
+
+    from syncengine.memory import Ledger
+    from syncengine.spec.project import load_project
+
+    project = load_project(Path.cwd(), os.environ, env)
+    with _targets(connection, announce) as targets:
+        yield Ledger(targets.connect_default(project).connection, project.ledger_schema)
 
 
 def new_run_id() -> str:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -164,7 +165,8 @@ class _Crew:
         error: SyncError | None = _blocked(place, self._items, self._waits, self._reports)
         if error is None and isinstance(one, Ready):
             try:
-                one = replace(one, connection=connections.to(one.url))
+                connect = partial(connections.to, one.url)
+                one = replace(one, connection=connect(), connect=connect)
             except SyncError as failed:
                 error = failed
         if error is not None:

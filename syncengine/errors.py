@@ -20,7 +20,10 @@ SyncError
 ├── Blocked              stopped before anything was published, by what the spec itself allows
 │   ├── LimitExceeded    a limit such as `max_deletes` or `min_rows`
 │   ├── CheckFailed      a query under `checks` was false or NULL
-│   └── WouldCascade     deleting would take rows of other tables along
+│   ├── WouldCascade     deleting would take rows of other tables along
+│   └── Locked           another run of the same spec into the same target is under way
+├── TakenOver            another process has gone on with this run
+├── UnfinishedRun        an earlier run can neither go on nor be started over without writing rows twice
 ├── GroupRolledBack      a spec that is published together with this one failed
 ├── DatabaseError        anything else that the server answered
 │   └── Conflict         another transaction was in the way
@@ -209,6 +212,19 @@ class CheckFailed(Blocked):
 
 class WouldCascade(Blocked):
     code = "would-cascade"
+
+
+class Locked(Blocked):
+    code = "locked"
+    retryable = True
+
+
+class TakenOver(SyncError):
+    code = "taken-over"
+
+
+class UnfinishedRun(SyncError):
+    code = "unfinished-run"
 
 
 class GroupRolledBack(SyncError):

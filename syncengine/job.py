@@ -42,11 +42,23 @@ def approvals(given: Mapping[str, object]) -> dict[str, Limit]:
     return found
 
 
-def approved(jobs: Iterable[Job], limits: Mapping[str, Limit], *, again: bool = False) -> tuple[Job, ...]:
-    """Return the jobs with these limits in place of their specs' own; `again`: publish a source once more."""
+def approved(
+    jobs: Iterable[Job],
+    limits: Mapping[str, Limit],
+    *,
+    again: bool = False,
+    restart: bool = False,
+    wait: bool = False,
+) -> tuple[Job, ...]:
+    """Return the jobs with these limits in place of their specs' own, and with what else the call asks for.
+
+    `again`: publish a source once more; `restart`: start an unfinished run over; `wait`: for another run of the spec.
+    """
+    named = tuple((name, str(limit)) for name, limit in limits.items())
 
     def one(spec: Spec) -> Spec:
-        return replace(spec, limits=replace(spec.limits, **limits), again=again)
+        allowed = replace(spec.limits, **limits)
+        return replace(spec, limits=allowed, approved=named, again=again, restart=restart, wait=wait)
 
     return tuple(replace(job, spec=one(job.spec)) for job in jobs)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
@@ -14,10 +16,12 @@ from syncengine.execute.masking import mask
 from syncengine.execute.rehearsal import Rehearsal
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
+from syncengine.model.facts import SourceFacts
 from syncengine.model.plan import After, CopyIn, RunSql, Unit
 from syncengine.model.report import Report
 from syncengine.model.task import QualifiedName
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
+from syncengine.protocols import Source
 from syncengine.sql import staging, steps
 
 if TYPE_CHECKING:
@@ -32,12 +36,14 @@ if TYPE_CHECKING:
 class Ready:
     """A planned spec, the URL of its database, and the connection that it was planned on.
 
-    `group`: it is published in one transaction with the other specs of the call.
+    `connect` returns it, opened anew if it was lost.  `group`: it is published in one transaction with the other specs
+    of the call.
     """
 
     prepared: Prepared
     url: str = field(repr=False)
     connection: psycopg.Connection[TupleRow]
+    connect: Callable[[], psycopg.Connection[TupleRow]]
     group: bool = False
 
     @property
@@ -53,6 +59,24 @@ class Ready:
 
 def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     """Plan a job against its database; without a `run` id only for showing."""
+    spec = job.spec
+    source, facts = look_at_source(job)
+    target = targets.connect(spec, job.project)
+    prepared = prepare(spec, source, target.connection, target=target.name, run=run or SHOWN_RUN, facts=facts)
+    if job.project.group:
+        note = "published in one transaction with the other specs of the call (syncengine.yaml: transaction: group)"
+        prepared = replace(prepared, plan=replace(prepared.plan, reasons=(*prepared.plan.reasons, note)))
+    return Ready(
+        prepared=prepared,
+        url=target.url,
+        connection=target.connection,
+        connect=target.connect,
+        group=job.project.group,
+    )
+
+
+def look_at_source(job: Job) -> tuple[Source, SourceFacts]:
+    """Return the source of a job, and what it is.  Raises SyncError."""
     from syncengine.sources import IterableSource
 
     spec = job.spec
@@ -62,30 +86,28 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
             if job.rows is None
             else IterableSource(job.rows, expected=expected_fields(spec))
         )
-        facts = source.describe()
+        return source, source.describe()
     except SyncError as error:
         mask(error, spec.sensitive)
         error.location = error.location or spec.mark("/source")
         raise
-    target = targets.connect(spec, job.project)
-    prepared = prepare(spec, source, target.connection, target=target.name, run=run or SHOWN_RUN, facts=facts)
-    if job.project.group:
-        note = "published in one transaction with the other specs of the call (syncengine.yaml: transaction: group)"
-        prepared = replace(prepared, plan=replace(prepared.plan, reasons=(*prepared.plan.reasons, note)))
-    return Ready(prepared=prepared, url=target.url, connection=target.connection, group=job.project.group)
 
 
 def carry_out(one: Ready, emit: ev.Emit) -> Report:
     """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on."""
     plan = one.prepared.plan
-    run = Run(plan, one.connection, one.prepared.source, emit)
+    run = Run(plan, one.connection, one.prepared.source, emit, connect=one.connect)
     started = monotonic()
     start(run)
     try:
-        run.follow(inferred(one.prepared, one.connection, run).plan)
+        # An earlier spec of the call may have lost the connection that this one was planned on.
+        run.connection = one.connect()
+        with entered(one, run) as prepared:
+            run.follow(without_ledger(inferred(prepared, run.connection, run).plan))
     except SyncError as error:
         run.emit(ev.SpecFailed(error=error))
     run.emit(ev.SpecFinished(seconds=monotonic() - started))
+    told(one, run)
     return run.report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
 import structlog
@@ -94,6 +94,19 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             log.warning("rolled back", unit=event.unit, reason=event.reason, retry_in=event.retry_in)
         case ev.UnitCommitted():
             log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.ChunkCommitted():
+            chunk = f"{event.number}" if event.of is None else f"{event.number} of {event.of}"
+            log.debug("chunk committed", unit=event.unit, chunk=chunk, seconds=round(event.seconds, 4))
+        case ev.Resumed():
+            log.info("resumed", run=event.run, chunks=event.chunks, **_counted(event.counters))
+        case ev.FoundCommitted():
+            log.info("found committed", unit=event.unit, **_counted(event.counters))
+        case ev.StagingLost():
+            log.warning("staging lost in a crash of the server, filling it again", unit=event.unit)
+        case ev.Tried():
+            log.debug("tried", unit=event.unit, seconds=round(event.seconds, 4))
+        case ev.Waiting():
+            log.info("waiting", reason=event.message)
         case ev.PublishedBefore():
             log.info("published before", unit=event.unit)
         case ev.UnitRehearsed():
@@ -108,6 +121,10 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             log.debug("progress", rows=event.rows, bytes=event.bytes)
         case _:
             assert_never(event)
+
+
+def _counted(counters: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in counters.items() if count}
 
 
 def announcer(

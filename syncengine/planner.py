@@ -12,6 +12,7 @@ from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, 
 from syncengine.model.spec import Spec
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
+from syncengine.sql import steps
 
 # What the join of the classification may use of the server's memory, a hash table at a time.
 WORK_MEM = "128MB"
@@ -78,13 +79,14 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         alternatives=tuple(others),
         checks=tuple(_checks(task)),
         warnings=(*_warnings(task), *lossy_casts(task)),
-        units=tuple(_with_hooks(unit, task) for unit in strategy.units(task, mode)),
+        units=(*steps.ledger(task), *(_with_hooks(unit, task) for unit in strategy.units(task, mode))),
         search_path=task.server.search_path,
         settings=_settings(task),
         retries=task.spec.execution.retries,
         rows=task.source.rows,
         bytes=task.source.bytes,
         sensitive=masked_names(task),
+        ledger=task.spec.ledger_schema if task.ledgered else None,
     )
 
 
@@ -135,6 +137,7 @@ def _settings(task: Task) -> tuple[tuple[str, str], ...]:
     return (
         *session(task.spec),
         ("row_security", "off"),
+        *((("client_connection_check_interval", "1s"),) if task.server.notices_dead_clients else ()),
         ("lock_timeout", execution.lock_timeout),
         ("statement_timeout", execution.statement_timeout or "0"),
     )
@@ -181,8 +184,13 @@ def _warnings(task: Task) -> Iterator[str]:
             yield f"deleting a row changes rows of {other} that refer to it ({key.name}: {key.on_delete})"
         elif key.on_delete == "cascade" and task.spec.delete.cascade:
             yield f"deleting a row deletes rows of {key.schema}.{key.table} that refer to it ({key.name})"
-    if task.spec.execution.chunk_rows is not None:
-        yield "execution.chunk_rows has no effect: with `transaction: all` everything is one chunk"
+    if not task.ledgered and not task.rehearsed:
+        yield (
+            f"{task.server.role} may not use the tables of schema {task.spec.ledger_schema}: the run leaves no record,"
+            " is not resumed, and nothing keeps a second one from running at the same time"
+        )
+    if task.chunked and not task.source.reopenable and task.repeats:
+        yield "the source can be read only once: a run that stops between two chunks can't be gone on with"
     if (task.spec.execution.workers or 1) > 1:
         yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
     if task.spec.before or task.spec.after:

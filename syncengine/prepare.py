@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from syncengine import catalog, planner, registry
 from syncengine.arbiter import pick_inferred
 from syncengine.errors import Location, SpecErrors
-from syncengine.model.facts import ColumnFacts, IndexFacts, SourceFacts, TableFacts
+from syncengine.model.facts import ColumnFacts, IndexFacts, ServerFacts, SourceFacts, TableFacts
 from syncengine.model.plan import Plan
 from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
@@ -18,6 +18,7 @@ from syncengine.resolve import in_order, operators, resolve
 from syncengine.resolve.columns import undeclared
 from syncengine.resolve.joins import taken_columns
 from syncengine.resolve.operators import extension_types, qualify
+from syncengine.resolve.rights import with_all_rights, with_all_rights_there
 from syncengine.spec import expressions
 from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.spec.grammar import redirected
@@ -45,9 +46,9 @@ class Prepared:
     plan: Plan
     untyped: tuple[str, ...] = ()
 
-    def named(self, run: str) -> Prepared:
-        """Return the same for another run's staging tables."""
-        task = replace(self.task, run=run)
+    def named(self, run: str, holder: str = "") -> Prepared:
+        """Return the same for another run's staging tables and entry in the ledger, which `holder` has."""
+        task = replace(self.task, run=run, holder=holder)
         fresh = planner.plan(
             task, registry.mode(self.spec.mode), registry.strategies(), connection=self.plan.connection
         )
@@ -92,21 +93,64 @@ def prepare(
     `inferred` and `staged_rows` speak of a source that is in the staging table already, as text; `facts` saves
     describing the source again.
     """
-    facts = facts or source.describe()
-    table = catalog.table_facts(
-        connection, spec.target.schema, spec.target.table, lock_timeout=spec.execution.lock_timeout
+    task, declared = resolved(
+        spec,
+        facts or source.describe(),
+        connection,
+        run=run,
+        inferred=inferred or {},
+        staged_rows=staged_rows,
     )
+    untyped = undeclared(task, declared)
+    if not untyped:
+        # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
+        _check_expressions(task, connection)
+    mode = registry.mode(spec.mode)
+    plan = planner.plan(task, mode, registry.strategies(), connection=target)
+    if (warning := weakness(connection.pgconn)) is not None:
+        plan = replace(plan, warnings=(*plan.warnings, warning))
+    if untyped:
+        note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
+        plan = replace(plan, warnings=(*plan.warnings, note))
+    return Prepared(spec=spec, source=source, facts=task.source, task=task, plan=plan, untyped=untyped)
+
+
+def resolved(
+    spec: Spec,
+    facts: SourceFacts,
+    connection: psycopg.Connection[TupleRow],
+    *,
+    run: str,
+    inferred: Mapping[str, str],
+    staged_rows: int | None = None,
+    allowed: bool = False,
+) -> tuple[Task, Mapping[str, ColumnFacts]]:
+    """Return the task of a spec, and the types of columns that it states or that were inferred.  Raises SpecErrors.
+
+    `allowed`: for a role that had every right, whoever is connected.
+    """
+    table, server, looked_up = _found(spec, connection)
+    if allowed:
+        table, server = with_all_rights(table), with_all_rights_there(server)
+        looked_up = {column: with_all_rights(other) for column, other in looked_up.items()}
     facts = _with_fields(facts, table, spec)
-    declared = _declared(spec, connection, inferred or {})
-    looked_up = _looked_up(spec, connection)
+    declared = _declared(spec, connection, inferred)
     if not table.exists:
         declared |= taken_columns(spec.lookups, table, looked_up)
+
     mode = registry.mode(spec.mode)
+
+    def infer_arbiter(keys: tuple[Key, ...]) -> IndexFacts | None:
+        found = _inferred_arbiter(spec, table, keys, connection)
+        # The server gives no answer to a role that may not insert.
+        assumed = IndexFacts(name="", keys=tuple(key.text for key in keys))
+        return found or (assumed if allowed and mode.needs_arbiter else None)
+
     task = resolve(
         spec,
         facts,
         table,
-        catalog.server_facts(connection, engine_schema=spec.ledger_schema),
+        server,
         mode=mode,
         run=run,
         declared=declared,
@@ -114,22 +158,22 @@ def prepare(
         staged_rows=staged_rows,
         parse=parse_index,
         read_default=of_catalog,
-        infer_arbiter=lambda keys: _inferred_arbiter(spec, table, keys, connection),
+        infer_arbiter=infer_arbiter,
         looked_up=looked_up,
     )
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
-    task = operators.in_full(task, expressions.in_full)
-    untyped = undeclared(task, declared)
-    if not untyped:
-        # Over columns whose types are yet to be inferred the server can't judge; it is asked once they are.
-        _check_expressions(task, connection)
-    plan = planner.plan(task, mode, registry.strategies(), connection=target)
-    if (warning := weakness(connection.pgconn)) is not None:
-        plan = replace(plan, warnings=(*plan.warnings, warning))
-    if untyped:
-        note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
-        plan = replace(plan, warnings=(*plan.warnings, note))
-    return Prepared(spec=spec, source=source, facts=facts, task=task, plan=plan, untyped=untyped)
+    return operators.in_full(task, expressions.in_full), declared
+
+
+def _found(
+    spec: Spec, connection: psycopg.Connection[TupleRow]
+) -> tuple[TableFacts, ServerFacts, dict[str, TableFacts]]:
+    """Return the target, the server, and the tables that the spec looks up values in, by column."""
+    table = catalog.table_facts(
+        connection, spec.target.schema, spec.target.table, lock_timeout=spec.execution.lock_timeout
+    )
+    server = catalog.server_facts(connection, engine_schema=spec.ledger_schema)
+    return table, server, _looked_up(spec, connection)
 
 
 def _looked_up(spec: Spec, connection: psycopg.Connection[TupleRow]) -> dict[str, TableFacts]:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from syncengine.errors import Location, SyncError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.plan import Plan, Step, Unit, Verdict
+from syncengine.model.record import RunRecord
 from syncengine.model.report import Report
+from syncengine.model.rights import Grants
 from syncengine.model.spec import SourceSpec, Spec
 from syncengine.model.task import Task
 
@@ -29,34 +31,99 @@ class Watch:
     refuse: Callable[[Sequence[str | None], Location], None]
 
 
-class CsvPart(Protocol):
-    """One file of a CSV source: UTF-8 blocks that COPY can take as they are, without BOM and header.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place between two records of a source, up to which it has been read.
 
-    Reading `blocks` moves `bytes_read` (bytes of the file, compressed ones where it is) and `records` (complete
-    records framed so far).  Blocks end at line ends or anywhere; lines are LF.
+    `part` counts its files from 0, `records` those of that file before this place, and `line` is where the next one
+    begins.  `offset` is that place in bytes, where the file can be sought; None: what comes before is read again.
+    """
+
+    part: int = 0
+    records: int = 0
+    line: int = 0
+    offset: int | None = None
+
+
+START = Position()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One record of a source as it stands there, good or bad.
+
+    `number` counts from 1 in the whole source, `line` in its file; 0 where it has no lines.  `first` and `last` are the
+    bytes that it takes in the file, uncompressed, from 0, the last one beyond its end.  `values` are those of
+    SourceFacts.fields, None where `fault` says why there are none.  `after` is where the next one begins.
+    """
+
+    number: int
+    label: str
+    line: int
+    first: int
+    last: int
+    raw: bytes
+    values: tuple[object, ...] | None
+    fault: str | None = None
+    after: Position = Position()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkSize:
+    """Where a chunk may end: with the record that brings it to so many bytes, or so many records.
+
+    None: at no such place.  It ends with its file in any case.
+    """
+
+    bytes: int | None = None
+    records: int | None = None
+
+
+class CsvChunk(Protocol):
+    """Records of one file of a CSV source: UTF-8 blocks that COPY can take as they are, without BOM and header.
+
+    Reading `blocks` to their end moves `records` (complete records), and sets `end`, where the next chunk begins, and
+    `last`, which tells that there is none.  Lines end in LF.
     """
 
     label: str
     fields: tuple[str, ...]
-    bytes_read: int
+    start: Position
+    end: Position
+    last: bool
     records: int
 
     def blocks(self, watch: Watch | None = None) -> Iterator[bytes]: ...
 
     def locate(self, line: int) -> str:
-        """Return `file:line` of the record whose last line COPY counted as `line` of this part."""
+        """Return `file:line` of the record whose last line COPY counted as `line` of this chunk."""
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsvBytes:
-    """Hand-over CSV_BYTES; each part is its own COPY, with its own order of fields."""
+@runtime_checkable
+class CsvBytes(Protocol):
+    """Hand-over CSV_BYTES; each chunk is its own COPY, with its own order of fields.
 
-    parts: Iterable[CsvPart]
+    `bytes_read` counts bytes of the files, compressed ones where they are.
+    """
+
+    @property
+    def bytes_read(self) -> int: ...
+
+    def chunk(self, size: ChunkSize) -> CsvChunk | None:
+        """Return the next chunk, None after the last one; the one before must have been read to its end."""
+        ...
+
+    def rewind(self) -> None:
+        """Go back to the beginning of the chunk that was returned last."""
+        ...
 
 
 class RowStream(Protocol):
-    """Hand-over ROWS: tuples of Python values in the order of `fields`, those of SourceFacts; None is NULL."""
+    """Hand-over ROWS: tuples of Python values in the order of `fields`, those of SourceFacts; None is NULL.
+
+    Rows are numbered from 1 in the whole source, also where the stream begins later.
+    """
 
     fields: tuple[str, ...]
     bytes_read: int
@@ -74,12 +141,18 @@ Payload = CsvBytes | RowStream
 class Source(Protocol):
     """Somewhere rows come from.  Describing is cheap; opening reads the rows once, in bounded memory.
 
-    Both raise SourceError.
+    All raise SourceError.
     """
 
     def describe(self) -> SourceFacts: ...
 
-    def open(self, handover: Handover) -> AbstractContextManager[Payload]: ...
+    def stamp(self) -> str | None:
+        """Return what is another text once the data is another, by a cheap look; None where only reading can tell."""
+        ...
+
+    def open(self, handover: Handover, after: Position = START) -> AbstractContextManager[Payload]:
+        """Return the rows that come after a place; what can be read only once is opened at its start, once."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,5 +227,13 @@ class View(Protocol):
     def reports(self, run_id: str, reports: Iterable[Report]) -> str: ...
 
     def problems(self, run_id: str, error: SyncError) -> str: ...
+
+    def grants(self, found: Grants) -> str: ...
+
+    def history(self, records: Sequence[RunRecord]) -> str: ...
+
+    def record(self, record: RunRecord) -> str: ...
+
+    def collected(self, names: Sequence[str]) -> str: ...
 
     def valid(self, specs: Iterable[Spec]) -> str: ...

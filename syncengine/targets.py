@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -34,18 +35,37 @@ def choose(spec: Spec, project: Project, option: str | None, environ: Mapping[st
     Raises OptionError where falling back to the embedded server would hide a variable that is not set (docs/spec.md,
     §1).
     """
+    return _chosen(spec.target.connection, spec.mark("/target/connection"), project, option, environ)
+
+
+def choose_default(project: Project, option: str | None, environ: Mapping[str, str]) -> Choice:
+    """Return where a project's specs go that say nothing of it themselves.  Raises OptionError, SpecError."""
+    given = project.defaults.value if project.defaults is not None else None
+    target = given.get("target") if isinstance(given, dict) else None
+    name = target.get("connection") if isinstance(target, dict) else None
+    place = project.defaults.at("/target/connection") if project.defaults is not None else None
+    return _chosen(name, place, project, option, environ)
+
+
+def _chosen(
+    wanted: str | None,
+    place: Location | None,
+    project: Project,
+    option: str | None,
+    environ: Mapping[str, str],
+) -> Choice:
     if option is not None:
         return _named(option, project) or Choice(name="--connection", url=option)
-    if spec.target.connection is not None:
-        choice = _named(spec.target.connection, project)
+    if wanted is not None:
+        choice = _named(wanted, project)
         if choice is None:
             known = ", ".join(project.connections) or "none"
             raise SpecError(
-                f"there is no connection {spec.target.connection!r} in the project file",
+                f"there is no connection {wanted!r} in the project file",
                 hint=f"name one of {known}"
                 if project.connections
                 else "add it to syncengine.yaml under connections",
-                location=spec.mark("/target/connection"),
+                location=place,
             )
         return choice
     for variable in VARIABLES:
@@ -78,11 +98,15 @@ def _named(name: str, project: Project) -> Choice | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An open target: how it was chosen, its URL, and this thread's connection to it."""
+    """An open target: how it was chosen, its URL, and this thread's connection to it.
+
+    `connect` returns that connection, opened anew if it was lost.
+    """
 
     name: str
     url: str = field(repr=False)
     connection: psycopg.Connection[TupleRow]
+    connect: Callable[[], psycopg.Connection[TupleRow]]
 
 
 class Connections:
@@ -154,14 +178,21 @@ class Targets:
 
         A database that can't be reached is not tried again in the same call.
         """
-        choice = choose(spec, project, self._option, self._environ)
+        return self._connect(choose(spec, project, self._option, self._environ), project)
+
+    def connect_default(self, project: Project) -> Target:
+        """Open where the project's specs go that say nothing of it; raises as `connect` does."""
+        return self._connect(choose_default(project, self._option, self._environ), project)
+
+    def _connect(self, choice: Choice, project: Project) -> Target:
         key = choice.url or f"embedded:{project.folder}"
         if key in self._failed:
             raise self._failed[key]
         try:
             url = self._urls.get(key) or self._url(choice, project)
             self._urls[key] = url
-            return Target(name=choice.name, url=url, connection=self._connections.to(url))
+            connect = partial(self._connections.to, url)
+            return Target(name=choice.name, url=url, connection=connect(), connect=connect)
         except (OptionError, ConnectionFailed, EmbeddedError) as error:
             if not isinstance(error, EmbeddedError):
                 error.location = error.location or Location(choice.name)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
+from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import GroupRolledBack, OptionError, SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.group import Group, GroupFailed
@@ -35,16 +37,23 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
     ready = [one for one in items if isinstance(one, Ready)]
     turns = _Turns(emit)
     runs = [
-        Run(one.prepared.plan, one.connection, one.prepared.source, partial(turns.tell, one.spec.name))
+        Run(
+            one.prepared.plan,
+            one.connection,
+            one.prepared.source,
+            partial(turns.tell, one.spec.name),
+            connect=one.connect,
+        )
         for one in ready
     ]
     began = monotonic()
     for run in runs:
         start(run)
     try:
-        for one, run in zip(ready, runs, strict=True):
-            _infer(one, run)
-        Group(runs, ready[0].connection).carry_out()
+        with ExitStack() as stack:
+            for one, run in zip(ready, runs, strict=True):
+                _start(one, run, stack)
+            Group(runs).carry_out()
     except GroupFailed as failed:
         for run in runs:
             error = failed.error if run is failed.run else _rolled_back(failed.run.plan.name, failed.error)
@@ -54,6 +63,8 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
             run.units([unit for unit in run.plan.units if unit.always])
     for run in runs:
         run.emit(ev.SpecFinished(seconds=monotonic() - began))
+    for one, run in zip(ready, runs, strict=True):
+        told(one, run)
     return tuple(run.report for run in runs)
 
 
@@ -71,9 +82,11 @@ class _Turns:
         self._emit(event)
 
 
-def _infer(one: Ready, run: Run) -> None:
+def _start(one: Ready, run: Run, stack: ExitStack) -> None:
+    """Enter a run in the ledger, and infer what types there are to be inferred."""
     try:
-        run.plan = inferred(one.prepared, one.connection, run).plan
+        prepared = stack.enter_context(entered(one, run))
+        run.plan = without_ledger(inferred(prepared, run.connection, run).plan)
     except SyncError as error:
         raise GroupFailed(run, error) from error
 

@@ -32,12 +32,15 @@ from syncengine.spec.load import load_text
 from syncengine.spec.project import Project
 from tests.servers import Database
 
-# The relations of users, with those that a run may leave behind in any schema; TOAST tables have no names to keep.
+# The relations of users, with those that a run may leave behind in any schema, but for the ledger, in which failed runs
+# are noted as well; TOAST tables have no names to keep.
 _RELATIONS = """
 SELECT n.nspname::text, c.relname::text, c.relkind::text
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relkind <> 'i'
-  AND n.nspname NOT LIKE 'pg_temp%' AND n.nspname NOT LIKE 'pg_toast_temp%' ORDER BY 1, 2"""
+  AND n.nspname NOT LIKE 'pg_temp%' AND n.nspname NOT LIKE 'pg_toast_temp%'
+  AND NOT (n.oid = (SELECT relnamespace FROM pg_class WHERE obj_description(oid) LIKE 'syncengine ledger%')
+           AND relname ~ '^(runs|chunks|published|watermarks|quarantine)(_id_seq)?$') ORDER BY 1, 2"""
 
 
 def a_spec(folder: Path, source: object = "rows.csv", target: object = "public.t", **keys: object) -> Path:
@@ -126,7 +129,13 @@ def a_source(*fields: str, **facts: Any) -> SourceFacts:
 
 
 def a_server(**facts: Any) -> ServerFacts:
-    known = {"version": 180000, "version_text": "18.0", "database": "db", "role": "loader"}
+    known = {
+        "version": 180000,
+        "version_text": "18.0",
+        "database": "db",
+        "role": "loader",
+        "ledger_version": 2,
+    }
     return ServerFacts(**{**known, "engine_schema_exists": True, **facts})
 
 

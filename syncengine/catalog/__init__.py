@@ -5,6 +5,7 @@ Every look is a read-only transaction that is rolled back, so nothing is left be
 
 from syncengine.catalog.probes import check_expressions, check_settings, server_arbiter
 from syncengine.catalog.references import References, references
+from syncengine.catalog.rights import default_sequences, existing, held, is_secured, role_named, tables_in
 from syncengine.catalog.server import function_volatility, operators, server_facts
 from syncengine.catalog.tables import table_facts
 from syncengine.catalog.types import types
@@ -13,11 +14,17 @@ __all__ = [
     "References",
     "check_expressions",
     "check_settings",
+    "default_sequences",
+    "existing",
     "function_volatility",
+    "held",
+    "is_secured",
     "operators",
     "references",
+    "role_named",
     "server_arbiter",
     "server_facts",
     "table_facts",
+    "tables_in",
     "types",
 ]

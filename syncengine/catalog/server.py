@@ -10,6 +10,7 @@ from syncengine.catalog.session import pinned
 from syncengine.connect import wrap
 from syncengine.errors import TargetError
 from syncengine.model.facts import ServerFacts
+from syncengine.sql.ledger import version_of
 
 OLDEST = 140000
 
@@ -26,10 +27,15 @@ SELECT pg_catalog.current_setting('server_version'),
        engine.oid IS NOT NULL,
        pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
            AND pg_catalog.has_schema_privilege(engine.oid, 'CREATE'),
-       CASE WHEN pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
-            THEN pg_catalog.to_regclass(pg_catalog.format('%%I.runs', %s::pg_catalog.text)) IS NOT NULL ELSE false END,
+       runs.oid IS NOT NULL,
+       pg_catalog.obj_description(runs.oid, 'pg_class'),
+       pg_catalog.has_table_privilege(runs.oid, 'SELECT') AND pg_catalog.has_table_privilege(runs.oid, 'INSERT')
+           AND pg_catalog.has_table_privilege(runs.oid, 'UPDATE'),
+       pg_catalog.version(),
        pg_catalog.current_setting('server_encoding')
-FROM (SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))::pg_catalog.oid) AS engine (oid)"""
+FROM (SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))::pg_catalog.oid) AS engine (oid),
+     LATERAL (SELECT CASE WHEN pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
+        THEN pg_catalog.to_regclass(pg_catalog.format('%%I.runs', %s::pg_catalog.text)) END::pg_catalog.oid) AS runs (oid)"""
 
 _VOLATILITY = """
 SELECT n.nspname || '.' || p.proname, max(array_position('{i,s,v}', p.provolatile::text))
@@ -38,10 +44,11 @@ WHERE p.prokind = 'f' AND n.nspname || '.' || p.proname = ANY (%s)
 GROUP BY 1"""
 
 
+# Not to_regtype(): that refuses names in schemas which are closed to the role.
 _OPERATORS = """
 SELECT t.name, o.oprname, n.nspname
 FROM unnest(%s::text[]) AS t (name), pg_operator AS o JOIN pg_namespace AS n ON n.oid = o.oprnamespace
-WHERE to_regtype(t.name) IN (o.oprleft, o.oprright) AND n.nspname <> 'pg_catalog'"""
+WHERE t.name IN (format_type(o.oprleft, -1), format_type(o.oprright, -1)) AND n.nspname <> 'pg_catalog'"""
 
 
 def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts:
@@ -53,7 +60,7 @@ def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts
         raise wrap(error, doing="looking at the server") from error
     assert row is not None  # one FROM row, always
     version, database, role, path, read_only, recovery, may_create, may_temp, *engine, encoding = row
-    exists, writable, ledger = engine
+    exists, writable, has_ledger, comment, ledger_rights, build = engine
     return ServerFacts(
         version=conn.info.server_version,
         version_text=version,
@@ -64,7 +71,9 @@ def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts
         in_recovery=recovery,
         engine_schema=writable if exists else may_create,
         engine_schema_exists=exists,
-        ledger_exists=ledger,
+        ledger=bool(ledger_rights) if has_ledger else bool(writable if exists else may_create),
+        ledger_version=version_of(comment) if has_ledger else 0,
+        notices_dead_clients="linux" in build,
         temporary=may_temp,
         encoding=encoding,
     )

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 import threading
-from contextlib import suppress
-from types import FrameType
 from typing import TextIO
 
 import click
 
 from syncengine.cli import crash
+from syncengine.cli.interrupts import Interrupts, code_of, leave, told
 from syncengine.errors import SyncError
 from syncengine.job import WORKER
 
@@ -21,19 +19,24 @@ from syncengine.job import WORKER
 _COMMANDS = {
     "db": "The embedded PostgreSQL: start, stop, status, url, psql.",
     "explain": "Tell what an error code means and how to mend it.",
+    "gc": "Drop what dead runs left.",
+    "grants": "Print the GRANT statements that specs need.",
+    "history": "List what ran, newest first.",
     "init": "Write an example project, or a spec for a file.",
     "plan": "Show what a run would do and why; never writes.",
     "run": "Make the targets hold what the sources say.",
     "schema": "Print the JSON Schema of spec and project files, for editors.",
+    "show": "Show one run in full.",
     "validate": "Check specs without any server.",
 }
 INVALID = 3
-INTERRUPTED = 130
-TERMINATED = 143
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM came; like Ctrl-C it cancels the statement under way, so that transactions are rolled back in order."""
+def _say(stop: BaseException) -> None:
+    click.echo(told(stop), err=True)
+
+
+INTERRUPTS = Interrupts(_say)
 
 
 class _Commands(click.Group):
@@ -73,20 +76,14 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with the exit code of docs/spec.md §6."""
-    signal.signal(signal.SIGTERM, _terminate)
+    INTERRUPTS.watch()
     crash.install()
     code = _code(sys.argv[1:])
-    if any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
-        # A spec that was interrupted waits for its source, and would keep the interpreter from ending in order.
-        with suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+    if INTERRUPTS.over() or any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
+        # A spec that was interrupted waits for its source, and would keep the interpreter from ending in order; and to
+        # an interpreter that ends, one more signal is deadly.
+        leave(code)
     sys.exit(code)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _code(arguments: list[str]) -> int:
@@ -105,9 +102,9 @@ def _code(arguments: list[str]) -> int:
 
         click.echo(redact(registry.view("text").problems("", error)), err=True, nl=False)
         return error.each()[0].exit_code
-    except (KeyboardInterrupt, click.Abort) as stop:
-        click.echo(interruption(stop), err=True)
-        return stopped_by(stop)
+    except KeyboardInterrupt as stop:
+        INTERRUPTS.tell(stop)
+        return code_of(stop)
     except BrokenPipeError:
         silence(sys.stdout)
         return 0
@@ -115,17 +112,6 @@ def _code(arguments: list[str]) -> int:
         click.echo(crash.told(error), err=True)
         return crash.FAILED
     return result if isinstance(result, int) else 0
-
-
-def stopped_by(stop: BaseException) -> int:
-    """Return the exit code of an interruption."""
-    return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
-
-
-def interruption(stop: BaseException) -> str:
-    """Say what an interruption did."""
-    how = "terminated" if isinstance(stop, Terminated) else "interrupted"
-    return f"{how}: what was not committed is rolled back; run it again to go on"
 
 
 def silence(stream: TextIO) -> None:

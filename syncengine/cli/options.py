@@ -21,15 +21,19 @@ def paths(command: Command) -> Command:
 
     --env, --select.
     """
-    env = "An environment of syncengine.yaml, whose keys are laid over the others."
     select = "Only this spec: NAME, +NAME with what it depends on, or all of tag:TAG. May be repeated."
     for decorate in (
         click.option("--select", "select", multiple=True, metavar="NAME", help=select),
-        click.option("--env", metavar="NAME", help=env),
+        environment,
         click.argument("paths", nargs=-1, metavar="[PATH]..."),
     ):
         command = decorate(command)
     return command
+
+
+def environment(command: Command) -> Command:
+    text = "An environment of syncengine.yaml, whose keys are laid over the others."
+    return click.option("--env", metavar="NAME", help=text)(command)
 
 
 def connection(command: Command) -> Command:

@@ -98,18 +98,17 @@ def listening(run_id: str, logging: Logging) -> Iterator[tuple[ev.Emit, Announce
 @contextmanager
 def _all_logged(report: Callable[[str, SyncError | None], None]) -> Iterator[None]:
     """Log what else would be plain text between the lines of JSON: problems, interruptions, faults of ours."""
-    from syncengine.cli import crash, interruption, stopped_by
+    from syncengine.cli import INTERRUPTS, crash
+    from syncengine.cli.interrupts import told
 
     try:
-        yield
+        with INTERRUPTS.told_by(lambda stop: report(told(stop), None)):
+            yield
     except SyncError as error:
         for single in error.each():
             report(single.message, single)
         raise
-    except KeyboardInterrupt as stop:
-        report(interruption(stop), None)
-        raise click.exceptions.Exit(stopped_by(stop)) from stop
-    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
         raise
     except Exception as error:
         report(crash.told(error), None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import assert_never
 
@@ -13,16 +14,14 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.connect import wrap
-from syncengine.errors import (
-    Conflict,
-    SyncError,
-)
-from syncengine.execute import retry, transfer
+from syncengine.errors import Conflict, ConnectionFailed, SourceError, SyncError
+from syncengine.execute import chunks, retry, transfer
 from syncengine.execute.blame import run_parted
-from syncengine.execute.complaints import complaint, unclosed
+from syncengine.execute.complaints import complaint, taken_over, unclosed
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
 from syncengine.execute.masking import masking
 from syncengine.execute.returning import PendingFile, write
+from syncengine.ledger import Entry, lease_seconds
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     Check,
@@ -31,8 +30,10 @@ from syncengine.model.plan import (
     Claim,
     Classify,
     CopyIn,
+    Hold,
     InsertRows,
     Plan,
+    Record,
     RunSql,
     Sample,
     Step,
@@ -41,6 +42,8 @@ from syncengine.model.plan import (
 )
 from syncengine.model.report import Report
 from syncengine.protocols import Source
+from syncengine.sql.ledger import COUNTERS
+from syncengine.sql.staging import PART_SETTING
 
 PINNED_PATH = "pg_catalog, pg_temp"
 
@@ -49,20 +52,50 @@ class NothingToDo(Exception):
     """What is staged was published before; the unit is rolled back."""
 
 
+class DoneAlready(Exception):
+    """The run is done, as the ledger says; the unit is rolled back."""
+
+
+class StagingGone(Exception):
+    """The server crashed and emptied staging; it is to be filled again."""
+
+
+Connection = psycopg.Connection[TupleRow]
+Body = Callable[[bool], None]
+
+
 class Run:
-    """One carrying-out of one plan.  Keeps the books as it goes; raises SyncError."""
+    """One carrying-out of one plan.  Keeps the books as it goes; raises SyncError.
+
+    `connect` opens the connection anew once it is lost; `entry` is the run's in the ledger, if it has one.
+    `over`: there is nothing left to publish.
+    """
 
     def __init__(
-        self, plan: Plan, connection: psycopg.Connection[TupleRow], source: Source, emit: ev.Emit
+        self,
+        plan: Plan,
+        connection: Connection,
+        source: Source,
+        emit: ev.Emit,
+        *,
+        connect: Callable[[], Connection] | None = None,
+        entry: Entry | None = None,
     ) -> None:
         self.plan = plan
         self.connection = connection
         self.source = source
         self.report = Report(name=plan.name)
+        self.entry = entry
+        self.stamp: str | None = None
+        self.recorded = False
+        self.chunks: Counter[str] = Counter()
+        self.over = False
         self._emit = emit
+        self._connect = connect
         self._dice = random.Random()
         self._files: list[PendingFile] = []
         self.kinds: dict[str, frozenset[str]] | None = None
+        self.part = 0
 
     def follow(self, plan: Plan) -> None:
         """Go on with another plan for the same spec, keeping the books."""
@@ -74,71 +107,185 @@ class Run:
         self._emit(event)
 
     def units(self, units: Sequence[Unit]) -> None:
-        """Carry out units in order; those marked `always` also after a failure, which is then raised."""
+        """Carry out units in order; those marked `always` also after a failure, which is then raised.
+
+        Where staging was lost it is filled again, `retries` times at most.
+        """
         failure: BaseException | None = None
-        for unit in units:
-            if failure is not None and not unit.always:
-                continue
+        place, losses = 0, 0
+        while place < len(units):
+            unit = units[place]
             try:
-                self._repeat(unit)
+                if unit.always if failure is not None else not (self.over and not unit.always):
+                    self._keep_or_carry_out(unit, failure)
+            except StagingGone:
+                losses += 1
+                place = self._start_over(units, losses)
+                continue
             except BaseException as error:
                 # What an `always` unit meets after a failure would only hide that failure.
                 failure = failure or error
+            place += 1
         if failure is not None:
             raise failure
 
-    def _repeat(self, unit: Unit) -> None:
-        """Carry out one unit; while other transactions are in its way, roll back and try again."""
+    def _keep_or_carry_out(self, unit: Unit, failure: BaseException | None) -> None:
+        """Carry out a unit, but for the one that ends what the next run can go on with."""
+        if failure is not None and chunks.worth_keeping(self, failure):
+            return
+        match unit.chunks:
+            case "source":
+                chunks.of_source(self, unit)
+            case "parts":
+                chunks.of_parts(self, unit)
+            case _:
+                if not (unit.closing and chunks.is_done(self, unit.closing[0].phase)):
+                    self.whole(unit)
+
+    def _start_over(self, units: Sequence[Unit], losses: int) -> int:
+        """Return the place of the unit that fills staging, once what was staged is forgotten."""
+        place = next((n for n, unit in enumerate(units) if unit.chunks == "source"), None)
+        if place is None or not units[place].repeatable or losses > self.plan.retries:
+            message = "the server crashed, and what was staged is gone"
+            raise SourceError(message, hint="run it again: the source can't be read once more by itself")
+        chunks.forget_staging(self, units)
+        return place
+
+    def whole(self, unit: Unit) -> None:
+        started = time.monotonic()
+
+        def body(as_planned: bool) -> None:
+            self.perform(unit, as_planned=as_planned)
+
+        self.attempt(unit, body)
+        self.recorded |= any(step.phase == "run" for step in unit.closing) and not self.over
+        self.committed(unit, started)
+
+    def attempt(self, unit: Unit, body: Body, before_again: Callable[[], bool] | None = None) -> None:
+        """Carry out a transaction; while others are in its way, or the server is away, roll back and try again.
+
+        `before_again` tells whether the transaction was committed after all.
+        """
         attempt = 1
         while True:
             isolation = retry.isolation(unit.isolation, attempt, self.plan.retries)
             self.emit(ev.UnitStarted(unit=unit.name, attempt=attempt))
             try:
-                self._transaction(unit, isolation)
+                self._transaction(unit, isolation, body)
                 return
-            except Conflict as error:
-                self.discard_files()
-                if not may_repeat(unit, isolation, attempt, self.plan.retries, error):
+            except (Conflict, ConnectionFailed) as error:
+                lost = isinstance(error, ConnectionFailed)
+                if not lost:
+                    self.discard_files()
+                if not self._may_repeat(unit, isolation, attempt, error, chunked=before_again is not None):
                     raise
-                pause = retry.wait(attempt, self._dice)
-                self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message, retry_in=pause))
-                time.sleep(pause)
-                attempt += 1
+                attempt = self._pause(unit, attempt, error, lost=lost)
+                if before_again is not None and before_again():
+                    return
             except BaseException:
                 self.discard_files()
                 raise
 
-    def _transaction(self, unit: Unit, isolation: str) -> None:
-        started = time.monotonic()
+    def _may_repeat(
+        self, unit: Unit, isolation: str, attempt: int, error: SyncError, *, chunked: bool
+    ) -> bool:
+        repeatable = unit.repeatable or chunked
+        if isinstance(error, Conflict):
+            return repeatable and may_repeat(unit, isolation, attempt, self.plan.retries, error)
+        return repeatable and self._connect is not None and attempt <= self.plan.retries
+
+    def _pause(self, unit: Unit, attempt: int, error: SyncError, *, lost: bool) -> int:
+        """Wait, connect anew if the connection was lost, and return the number of the next attempt."""
+        while True:
+            pause = retry.wait(attempt, self._dice, away=lost)
+            self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message, retry_in=pause))
+            time.sleep(pause)
+            attempt += 1
+            if not lost:
+                return attempt
+            try:
+                self.reconnect()
+                return attempt
+            except ConnectionFailed:
+                if attempt > self.plan.retries:
+                    raise
+
+    def reconnect(self) -> None:
+        """Open the connection anew.  What is remembered may be wrong after that; the ledger is not."""
+        assert self._connect is not None
+        self.connection.close()
+        self.connection = self._connect()
+        self.look_again()
+
+    def look_again(self) -> None:
+        if self.entry is not None:
+            chunks.look_again(self)
+
+    def found_done(self, unit: Unit) -> None:
+        """Take what the ledger says of a run that turned out to be done."""
+        self.emit(ev.FoundCommitted(unit=unit.name, counters=chunks.counts_of_run(self)))
+        self.recorded = True
+
+    def _transaction(self, unit: Unit, isolation: str, body: Body) -> None:
+        unsure, self._files = self._files, []
         level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
         try:
             self.connection.isolation_level = level
             with self.connection.transaction():
                 self.open(unit)
-                self.perform(unit, as_planned=isolation == unit.isolation)
+                body(isolation == unit.isolation)
         except NothingToDo:
+            self.over = True
             self.emit(ev.PublishedBefore(unit=unit.name))
+        except DoneAlready:
+            # The answer to the COMMIT was lost, not the work.
+            unsure, self._files = [], unsure
+            self.over = True
+            self.found_done(unit)
         except psycopg.Error as error:
             with self._masking():
                 raise wrap(error, doing="committing") from error
-        self.committed(unit, started)
+        finally:
+            for file in unsure:
+                file.discard()
 
     def perform(self, unit: Unit, *, as_planned: bool) -> None:
-        """Carry out the steps of a unit within a transaction; raises NothingToDo."""
+        """Carry out the steps of a unit within a transaction; raises NothingToDo, DoneAlready."""
+        self.prepare()
+        self.steps(unit, unit.steps, last_resort=not as_planned or unit.isolation == "read committed")
+        self.close(unit, exact=unit.exact and as_planned)
+
+    def prepare(self) -> None:
+        """Set what the statements of a transaction rely on."""
         self.connection.execute(self._settings())
-        self._steps(unit, last_resort=not as_planned or unit.isolation == "read committed")
+
+    def close(self, unit: Unit, *, exact: bool, **place: object) -> None:
+        """Close the books of a transaction and note it in the ledger, with its place in the source if it has one."""
         if unit.publishes:
-            self._close_books(exact=unit.exact and as_planned)
+            self._close_books(exact=exact)
+        for step in unit.closing:
+            self._record(unit, step, place)
 
     def check(self, unit: Unit) -> None:
         """Evaluate the user's queries on the result."""
         for step in unit.steps:
             if isinstance(step, CheckResult):
-                self._timed(unit, step)
+                self.timed(unit, step)
 
     def committed(self, unit: Unit, started: float) -> None:
         """Tell that a unit's work is there to stay, and put its files in their places."""
-        self.emit(ev.UnitCommitted(unit=unit.name, seconds=time.monotonic() - started))
+        done = ev.Tried if unit.tries else ev.UnitCommitted
+        self.emit(done(unit=unit.name, seconds=time.monotonic() - started))
+        self.publish_files()
+
+    def chunk_committed(self, unit: Unit, number: int, of: int | None, started: float) -> None:
+        """Tell that a chunk's work is there to stay."""
+        self.chunks[unit.closing[0].phase] += 1
+        seconds = time.monotonic() - started
+        self.emit(ev.ChunkCommitted(unit=unit.name, number=number, of=of, seconds=seconds))
+        self.publish_files()
+
+    def publish_files(self) -> None:
         files, self._files = self._files, []
         for file in files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
@@ -158,15 +305,15 @@ class Run:
             seconds = time.monotonic() - started
             self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=0, seconds=seconds))
 
-    def _steps(self, unit: Unit, *, last_resort: bool) -> None:
+    def steps(self, unit: Unit, steps: Sequence[Step], *, last_resort: bool) -> None:
         spared = 0
-        for step in unit.steps:
+        for step in steps:
             if spared:
                 spared -= 1
             elif isinstance(step, RunSql) and step.spares:
                 spared = step.spares if self._succeeds(unit, step) else 0
             elif self._wants(step, last_resort=last_resort):
-                self._timed(unit, step)
+                self.timed(unit, step)
 
     def _wants(self, step: Step, *, last_resort: bool) -> bool:
         """Tell whether a step is to be carried out; samples are for previews."""
@@ -176,7 +323,7 @@ class Run:
         """Try a short cut; one that the data or the server does not allow is undone."""
         try:
             with self.connection.transaction():
-                self._timed(unit, step)
+                self.timed(unit, step)
         except SyncError as error:
             if error.retryable or error.sqlstate is None:
                 raise
@@ -185,15 +332,19 @@ class Run:
 
     def _settings(self) -> Composed:
         pairs = [("search_path", PINNED_PATH), *self.plan.settings]
+        # A client that was stopped must not hold its locks for ever.
+        pairs.append(("idle_in_transaction_session_timeout", f"{round(lease_seconds() * 1000)}ms"))
+        pairs += [(PART_SETTING, str(self.part))] if self.part else []
         calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
         return SQL("SELECT {}").format(SQL(", ").join(calls))
 
-    def _timed(self, unit: Unit, step: Step) -> None:
+    def timed(self, unit: Unit, step: Step, carry_out: Callable[[], int] | None = None) -> None:
+        """Carry out a step, by `carry_out` if that is given; tell how many rows it was about and how long it took."""
         started = time.monotonic()
         self.emit(ev.StepStarted(unit=unit.name, step=step.title))
         with self._masking():
             try:
-                rows = self._step(unit, step)
+                rows = self._step(unit, step) if carry_out is None else carry_out()
             except psycopg.Error as error:
                 raise wrap(error, doing=f'at step "{step.title}"') from error
         seconds = time.monotonic() - started
@@ -224,6 +375,10 @@ class Run:
                 return self._classify(unit, step)
             case Claim():
                 return self._claim(step)
+            case Hold():
+                return self._hold(step)
+            case Record():
+                raise AssertionError("what is noted last has its own way")
             case WriteFile():
                 file = write(step, self.connection)
                 self._files.append(file)
@@ -249,10 +404,14 @@ class Run:
             self.connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
 
     def _copy(self, unit: Unit, step: CopyIn) -> int:
+        return self.copied(unit, step, lambda: transfer.copy(step, self.connection, self.source, self.emit))
+
+    def copied(self, unit: Unit, step: CopyIn, copy: Callable[[], transfer.Sent]) -> int:
+        """Carry out a COPY, of the whole source or of a chunk; return how many rows the server took."""
         self._use_path(step.own_path, after=False)
         # A statement's time limit would count the time the source takes as well.
         self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
-        sent = transfer.copy(step, self.connection, self.source, self.emit)
+        sent = copy()
         limit = dict(self.plan.settings)["statement_timeout"]
         self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
         self._use_path(False, after=step.own_path)
@@ -278,6 +437,32 @@ class Run:
         if self.connection.execute(step.sql.encode()).fetchone() is None and not step.again:
             raise NothingToDo
         return 1
+
+    def _hold(self, step: Hold) -> int:
+        row = self.connection.execute(step.sql.encode()).fetchone()
+        state = row[0] if row is not None else "lost"
+        if state == "done":
+            raise DoneAlready
+        if state != "running":
+            raise taken_over(self.plan.name)
+        return 1
+
+    def _record(self, unit: Unit, step: Record, place: Mapping[str, object]) -> None:
+        books = self.report.books if step.phase == "run" else self.report.pending.settled()
+        counters = {name: getattr(books, name) for name in COUNTERS}
+        values = {**counters, **chunks.NO_PLACE, **place}
+
+        def note() -> int:
+            with psycopg.RawCursor(self.connection) as cursor:
+                cursor.execute(step.sql.encode(), [values[name] for name in step.parameters])
+                changed = cursor.rowcount
+            if not changed:
+                # In a READ COMMITTED transaction the run may have been done, or taken over, since it was held.
+                for held in (found for found in unit.steps if isinstance(found, Hold)):
+                    self._hold(held)
+            return changed
+
+        self.timed(unit, step, note)
 
     def _check_limits(self, step: CheckLimits) -> int:
         row = self.connection.execute(step.sql.encode()).fetchone() if step.sql else None

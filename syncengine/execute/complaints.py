@@ -10,6 +10,7 @@ from syncengine.errors import (
     DuplicateKeys,
     NullKeys,
     SyncError,
+    TakenOver,
     UnresolvedLookup,
     WouldCascade,
 )
@@ -58,4 +59,24 @@ def unclosed(books: Counts, pending: Counts, *, exact: bool) -> BooksDoNotClose 
         f" {books.unchanged} unchanged, {books.skipped} skipped, {books.duplicates} duplicates;"
         f" {books.deleted} deleted",
         hint="nothing was published; another process may have changed the staging table: run it again",
+    )
+
+
+def unclosed_part(pending: Counts, *, exact: bool) -> BooksDoNotClose | None:
+    """Return the error if more was written of a part than was announced, or if `exact` less."""
+    unwritten = pending.unwritten
+    if unwritten >= 0 and not (exact and unwritten):
+        return None
+    return BooksDoNotClose(
+        f"{pending.to_insert} rows were to be inserted and {pending.to_update} updated, but"
+        f" {pending.inserted} were inserted and {pending.updated} updated",
+        hint="nothing of this chunk was published; run it again",
+    )
+
+
+def taken_over(name: str) -> TakenOver:
+    return TakenOver(
+        f"another process has gone on with this run of `{name}`",
+        detail="this one was silent for too long",
+        hint="see what the other one did: syncengine history",
     )

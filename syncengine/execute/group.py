@@ -12,9 +12,9 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from syncengine.connect import wrap
-from syncengine.errors import Conflict, SyncError
+from syncengine.errors import Conflict, ConnectionFailed, SyncError
 from syncengine.execute import retry
-from syncengine.execute.apply import NothingToDo, Run, may_repeat
+from syncengine.execute.apply import DoneAlready, NothingToDo, Run, StagingGone, may_repeat
 from syncengine.execute.masking import mask
 from syncengine.model import events as ev
 from syncengine.model.plan import CheckResult, Unit
@@ -46,9 +46,12 @@ def _blaming(run: Run, others: Sequence[Run] = ()) -> Iterator[None]:
 class Group:
     """Runs that share a connection.  Each stages by itself; their publishing units are one transaction."""
 
-    def __init__(self, runs: Sequence[Run], connection: psycopg.Connection[TupleRow]) -> None:
+    def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = runs
-        self._connection = connection
+
+    @property
+    def _connection(self) -> psycopg.Connection[TupleRow]:
+        return self._runs[0].connection
 
     def carry_out(self) -> None:
         """Stage and publish together.  Raises GroupFailed, after which nothing is published."""
@@ -64,17 +67,47 @@ class Group:
             try:
                 self._transaction(attempt)
                 return
+            except DoneAlready:
+                # The answer to the COMMIT was lost, not the work.
+                self._found_committed()
+                return
             except BaseException as failed:
-                for run in self._runs:
-                    run.discard_files()
+                lost = isinstance(failed, GroupFailed) and isinstance(failed.error, ConnectionFailed)
+                if not lost:
+                    for run in self._runs:
+                        run.discard_files()
                 if not (isinstance(failed, GroupFailed) and _may_repeat(failed, attempt)):
                     raise
-                pause = retry.wait(attempt, dice)
+                pause = retry.wait(attempt, dice, away=lost)
                 for run in self._runs:
                     unit = _publishing(run).name
                     run.emit(ev.UnitRolledBack(unit=unit, reason=failed.error.message, retry_in=pause))
                 time.sleep(pause)
                 attempt += 1
+                if lost:
+                    self._reconnect(failed)
+
+    def _reconnect(self, failed: GroupFailed) -> None:
+        """Open the connection of all anew."""
+        try:
+            self._runs[0].reconnect()
+            for run in self._runs[1:]:
+                run.connection = self._connection
+                run.look_again()
+        except (SyncError, StagingGone) as error:
+            raise failed from error
+
+    def _found_committed(self) -> None:
+        for run in self._runs:
+            run.found_done(_publishing(run))
+            self._committed(run, time.monotonic())
+
+    def _committed(self, run: Run, started: float) -> None:
+        try:
+            run.committed(_publishing(run), started)
+        except SyncError as error:
+            # The rows of all are there to stay; only this one's file is not where it should be.
+            run.emit(ev.SpecFailed(error=error))
 
     def _transaction(self, attempt: int) -> None:
         started = time.monotonic()
@@ -95,11 +128,8 @@ class Group:
                 with _blaming(run):
                     run.check(_publishing(run))
         for run in self._runs:
-            try:
-                run.committed(_publishing(run), started)
-            except SyncError as error:
-                # The rows of all are there to stay; only this one's file is not where it should be.
-                run.emit(ev.SpecFailed(error=error))
+            run.recorded = not run.report.published_before
+            self._committed(run, started)
 
     def _perform(self, run: Run, attempt: int, *, as_planned: bool) -> None:
         """Carry out one spec's publishing but its checks, which look at the work of all."""
@@ -125,4 +155,6 @@ def _may_repeat(failed: GroupFailed, attempt: int) -> bool:
     isolation = retry.isolation("repeatable read", attempt, retries)
     unit = replace(unit, isolation="repeatable read")
     error = failed.error
+    if isinstance(error, ConnectionFailed):
+        return attempt <= retries
     return isinstance(error, Conflict) and may_repeat(unit, isolation, attempt, retries, error)

@@ -56,7 +56,7 @@ class Rehearsal(Run):
         started = time.monotonic()
         self.connection.execute(self._settings())
         try:
-            self._steps(unit, last_resort=False)
+            self.steps(unit, unit.steps, last_resort=False)
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
         if unit.publishes:

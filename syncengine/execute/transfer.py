@@ -16,12 +16,13 @@ from syncengine.connect import wrap
 from syncengine.errors import BadRow, BooksDoNotClose, SourceError, SyncError
 from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
+from syncengine.execute.reading import Chunk, Reading, RowChunk, reading
 from syncengine.execute.values import NoText, kind_of, to_text
 from syncengine.execute.watching import loss_of, rules, watch
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn, InsertRows, StagedColumn
-from syncengine.protocols import CsvBytes, CsvPart, RowStream, Source
+from syncengine.protocols import ChunkSize, CsvBytes, CsvChunk, RowStream, Source
 from syncengine.sql import staging
 
 # PostgreSQL numbers the parameters of a statement with 16 bits.
@@ -41,6 +42,19 @@ class Sent:
     bytes: int
     kinds: dict[str, frozenset[str]] | None = None
 
+    def with_more(self, more: Sent) -> Sent:
+        kinds = self.kinds
+        if more.kinds is not None:
+            kinds = {
+                name: found | (self.kinds or {}).get(name, frozenset()) for name, found in more.kinds.items()
+            }
+        return Sent(
+            rows=self.rows + more.rows,
+            taken=self.taken + more.taken,
+            bytes=self.bytes + more.bytes,
+            kinds=kinds,
+        )
+
 
 class _Ticker:
     """Emits Progress, but not more often than anyone can read."""
@@ -57,59 +71,77 @@ class _Ticker:
 
 
 def copy(step: CopyIn, connection: psycopg.Connection[object], source: Source, emit: Emit) -> Sent:
-    """Carry out a CopyIn step; every row the source gives is counted against those the server took."""
-    with source.open(step.handover) as payload:
-        if isinstance(payload, CsvBytes):
-            sent = _copy_parts(step, connection, payload.parts, emit)
-        else:
-            sent = _copy_rows(step, connection, payload, emit)
-    if sent.taken != sent.rows and not step.may_drop_rows:
-        message = f"the source gave {sent.rows} rows, the server took {sent.taken}"
-        raise BooksDoNotClose(message, hint="nothing was published; please report this with the file")
-    return sent
+    """Carry out a CopyIn step for the whole source."""
+    total = Sent(rows=0, taken=0, bytes=0)
+    with reading(step, source) as found:
+        while (chunk := found.chunk(ChunkSize())) is not None:
+            total = total.with_more(copy_chunk(step, connection, found, chunk, emit, before=total.bytes))
+    return total
 
 
-def _copy_parts(
-    step: CopyIn, connection: psycopg.Connection[object], parts: Iterable[CsvPart], emit: Emit
+def copy_chunk(
+    step: CopyIn,
+    connection: psycopg.Connection[object],
+    found: Reading,
+    chunk: Chunk,
+    emit: Emit,
+    *,
+    before: int,
 ) -> Sent:
-    rows = taken = size = 0
+    """Carry out a CopyIn step for a chunk; every row the source gives is counted against those the server took.
+
+    `before` are the bytes that were read for the chunks before it.
+    """
+    kinds: dict[str, set[str]] | None = None
+    if isinstance(chunk, RowChunk):
+        kinds = {column.column: set() for column in step.columns} if step.observes else None
+        taken = _copy_rows(step, connection, found, chunk, emit, kinds)
+    else:
+        taken = _copy_csv(step, connection, found, chunk, emit)
+    if taken != chunk.records and not step.may_drop_rows:
+        message = f"the source gave {chunk.records} rows, the server took {taken}"
+        raise BooksDoNotClose(message, hint="nothing was published; please report this with the file")
+    observed = None if kinds is None else {name: frozenset(kind) for name, kind in kinds.items()}
+    return Sent(rows=chunk.records, taken=taken, bytes=max(0, found.bytes_read - before), kinds=observed)
+
+
+def _copy_csv(
+    step: CopyIn, connection: psycopg.Connection[object], found: Reading, chunk: CsvChunk, emit: Emit
+) -> int:
     ticker = _Ticker(emit)
     names = {column.field: column.column for column in step.columns}
-    for part in parts:
-        columns = [names[field] for field in part.fields]
-        statement = staging.copy_in((step.schema, step.table), columns, step.csv)
-        with connection.cursor() as cursor:
-            try:
-                with cursor.copy(statement) as stream:
-                    for block in part.blocks(watch(part, step)):
-                        stream.write(block)
-                        ticker.tell(None, size + part.bytes_read)
-            except psycopg.Error as error:
-                raise blame(error, part.locate, f"COPY {part.label}", columns=step.columns) from error
-            taken += cursor.rowcount
-        rows += part.records
-        size += part.bytes_read
-    return Sent(rows=rows, taken=taken, bytes=size)
+    columns = [names[field] for field in chunk.fields]
+    statement = staging.copy_in((step.schema, step.table), columns, step.csv)
+    with connection.cursor() as cursor:
+        try:
+            with cursor.copy(statement) as stream:
+                for block in chunk.blocks(watch(chunk, step)):
+                    stream.write(block)
+                    ticker.tell(None, found.bytes_read)
+        except psycopg.Error as error:
+            raise blame(error, chunk.locate, f"COPY {chunk.label}", columns=step.columns) from error
+        return cursor.rowcount
 
 
-def _copy_rows(step: CopyIn, connection: psycopg.Connection[object], stream: RowStream, emit: Emit) -> Sent:
+def _copy_rows(
+    step: CopyIn,
+    connection: psycopg.Connection[object],
+    found: Reading,
+    chunk: RowChunk,
+    emit: Emit,
+    kinds: dict[str, set[str]] | None,
+) -> int:
     columns = [column.column for column in step.columns]
     statement = staging.copy_in((step.schema, step.table), columns, None)
     ticker = _Ticker(emit)
-    kinds: dict[str, set[str]] | None = {name: set() for name in columns} if step.observes else None
-    rows = 0
 
     def counted() -> Iterator[list[str | None]]:
-        nonlocal rows
-        for row in _texts(stream, step.columns, kinds, unstaged=step.counts is not None):
+        for row in _texts(chunk, chunk.rows(), step.columns, kinds, unstaged=step.counts is not None):
             yield row
-            rows += 1
-            if rows % 1000 == 0:
-                ticker.tell(rows, stream.bytes_read)
+            if chunk.records % 1000 == 0:
+                ticker.tell(chunk.start.records + chunk.records, found.bytes_read)
 
-    taken = _copy_texts(statement, connection, counted(), stream.locate, step.columns)
-    observed = None if kinds is None else {name: frozenset(kind) for name, kind in kinds.items()}
-    return Sent(rows=rows, taken=taken, bytes=stream.bytes_read, kinds=observed)
+    return _copy_texts(statement, connection, counted(), chunk.locate, step.columns)
 
 
 def _copy_texts(
@@ -140,7 +172,8 @@ def _not_text(where: str) -> SyncError:
 
 
 def _texts(
-    stream: RowStream,
+    stream: RowStream | RowChunk,
+    rows: Iterable[tuple[object, ...]],
     columns: Sequence[StagedColumn],
     kinds: dict[str, set[str]] | None = None,
     *,
@@ -157,7 +190,7 @@ def _texts(
         for place, column in enumerate(columns)
         for rule in rules(column, unstaged=unstaged)
     ]
-    for number, row in enumerate(stream, start=1):
+    for number, row in enumerate(rows, start=1):
         if kinds is not None:
             for (place, _), noted in zip(picks, kinds.values(), strict=True):
                 if row[place] is not None:
@@ -186,7 +219,7 @@ def insert(step: InsertRows, connection: psycopg.Connection[object], source: Sou
     batch = max(1, MOST_PARAMETERS // len(step.columns))
     with source.open(Handover.ROWS) as stream:
         assert not isinstance(stream, CsvBytes)
-        texts = _texts(stream, step.columns)
+        texts = _texts(stream, stream, step.columns)
         while some := list(islice(texts, batch)):
             _insert(step, connection, some, partial(_locate, stream, rows))
             rows += len(some)

@@ -10,7 +10,7 @@ from syncengine.execute.digits import digits_rule
 from syncengine.execute.losses import Rule, rule_for
 from syncengine.model.facts import CsvFormat
 from syncengine.model.plan import CopyIn, StagedColumn
-from syncengine.protocols import CsvPart, Watch
+from syncengine.protocols import CsvChunk, Watch
 
 
 def rules(column: StagedColumn, *, unstaged: bool) -> list[Rule]:
@@ -29,7 +29,7 @@ def loss_of(text: str | None, field: str, rule: Rule) -> BadRow | None:
     return BadRow(f"field {field}: {fault}", detail=f"the value is {text!r}", hint=hint)
 
 
-def watch(part: CsvPart, step: CopyIn) -> Watch | None:
+def watch(part: CsvChunk, step: CopyIn) -> Watch | None:
     """Return what to look out for in a file that is copied as it is."""
     columns = {column.field: column for column in step.columns}
     looks = [

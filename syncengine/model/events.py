@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from syncengine.errors import SyncError
@@ -51,7 +51,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsRead:
-    """The source was read to its end."""
+    """The source, or a chunk of it, was read to its end."""
 
     unit: str
     rows: int
@@ -103,6 +103,56 @@ class UnitCommitted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkCommitted:
+    """A chunk of a unit is there to stay; `number` counts from 1, `of` is how many there are, None if not known yet."""
+
+    unit: str
+    number: int
+    of: int | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """An unfinished run goes on: so many chunks were committed before, with these counters."""
+
+    run: str
+    chunks: int
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCommitted:
+    """What was lost sight of at the commit turned out to be committed, with these counters."""
+
+    unit: str
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagingLost:
+    """The server crashed and emptied staging: it is filled again.  The counters are those of what stays published."""
+
+    unit: str
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What a unit counted is known now, and will be counted when it is done."""
+
+    unit: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Another run has the spec and its target; this one waits for it."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedBefore:
     """The spec has published these contents already, so that nothing was done: docs/spec.md §11, rule 6."""
 
@@ -147,6 +197,12 @@ Event = (
     | UnitCommitted
     | UnitRehearsed
     | PublishedBefore
+    | ChunkCommitted
+    | Resumed
+    | FoundCommitted
+    | StagingLost
+    | Tried
+    | Waiting
     | FileWritten
     | SpecFailed
     | SpecFinished

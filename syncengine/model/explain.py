@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from syncengine.model.preview import Preview, Row, SampleRow
 
 FORMAT = 1
+_TRANSACTIONS = {
+    "": "one transaction",
+    "source": "a transaction for each chunk of the source",
+    "parts": "a transaction for each part",
+}
 _SIGNS = {"insert": "+", "update": "~", "delete": "-"}
 _LONGEST = 60
 _UNCLEAR = re.compile(r"[\s,=\"]|->")
@@ -107,9 +112,10 @@ def visible(text: str) -> str:
 
 
 def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
-    transaction = (
-        "one transaction, repeatable read" if unit.isolation == "repeatable read" else "own transaction"
-    )
+    transaction = _TRANSACTIONS[unit.chunks]
+    transaction += ", repeatable read" if unit.isolation == "repeatable read" else ""
+    if not (unit.chunks or unit.publishes):
+        transaction = "own transaction"
     when = ", whatever happened before" if unit.always else ""
     yield f"  {unit.name:<8} {transaction}{when}"
     if not sql:

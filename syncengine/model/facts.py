@@ -204,7 +204,8 @@ class ServerFacts:
     """The server and what the role may do there.  `version` is server_version_num (180006).
 
     `engine_schema` tells that the role can put staging tables there (it exists and is writable, or can be made).
-    `ledger_exists`: the engine's tables are there already.
+    `ledger`: the engine's own tables can be used, or made; `ledger_version` is 0 where they are not there yet.
+    `notices_dead_clients`: it can be told to look whether its client is still there.
     `search_path` is the role's own, as `current_setting` gives it.
     """
 
@@ -217,6 +218,8 @@ class ServerFacts:
     in_recovery: bool = False
     engine_schema: bool = True
     engine_schema_exists: bool = False
-    ledger_exists: bool = False
+    ledger: bool = True
+    ledger_version: int = 0
+    notices_dead_clients: bool = False
     temporary: bool = True
     encoding: str = "UTF8"

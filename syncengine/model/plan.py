@@ -22,6 +22,7 @@ Failure = Literal[
 ]
 Kind = Literal["plain", "json", "json value", "array", "json array", "json value array"]
 Written = Literal["insert", "update", "delete"]
+Phase = Literal["run", "stage", "arrange", "publish"]
 Isolation = Literal["read committed", "repeatable read"]
 
 
@@ -76,7 +77,8 @@ class CopyIn:
     """COPY the source into a table; `sql` is the statement for the fields in the described order.
 
     `may_drop_rows`: a trigger may keep rows out, so that the server takes fewer than the source gives.  `observes`:
-    the kinds of a typed source's values are noted, for inference.
+    the kinds of a typed source's values are noted, for inference.  `chunk_bytes` and `chunk_rows` say where the source
+    is cut in a unit of which each chunk commits; None: nowhere.
     """
 
     title: str
@@ -90,6 +92,8 @@ class CopyIn:
     own_path: bool = False
     may_drop_rows: bool = False
     observes: bool = False
+    chunk_bytes: int | None = None
+    chunk_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,31 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A query that gives the run's state in the ledger if this process still has it, and keeps others off.
+
+    It comes before anything else in a transaction.  A run that is done already is not done again.
+    """
+
+    title: str
+    sql: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A statement that notes in the ledger what its transaction commits; `parameters` names what it is given.
+
+    It comes after everything else.  `phase` tells whether it is that of the whole run, or of a chunk that is staged or
+    published, or of the chunks that staging was cut into.
+    """
+
+    title: str
+    sql: str
+    phase: Phase
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckLimits:
     """Stop where the classes break a limit; `sql` counts the target's rows, and is empty where no limit is a share."""
 
@@ -185,7 +214,18 @@ class WriteFile:
 
 
 Step = (
-    RunSql | CopyIn | InsertRows | Check | Classify | Claim | CheckLimits | CheckResult | Sample | WriteFile
+    RunSql
+    | CopyIn
+    | InsertRows
+    | Check
+    | Classify
+    | Claim
+    | Hold
+    | Record
+    | CheckLimits
+    | CheckResult
+    | Sample
+    | WriteFile
 )
 
 
@@ -197,12 +237,18 @@ class Unit:
     §11, rule 3).  `publishes`: the books must close before it commits.  `always`: it runs even when an earlier
     unit failed.  `repeatable` False: it reads a source that can be read only once.  `exact`:
     what is classified as a write must be written, for no trigger can drop it.  `opening` comes before the transaction's
-    snapshot is taken: locks, so that nothing changes between the two.
+    snapshot is taken: locks, so that nothing changes between the two; `closing` once the books are closed.
+    `chunks`: the unit is carried out once for each chunk of the source, what comes before its CopyIn with the first and
+    what comes after it with the last one; or once for each of the parts that staging was cut into.
+    `tries`: what it counts is not done by it.
     """
 
     name: str
     steps: tuple[Step, ...]
     opening: tuple[RunSql, ...] = ()
+    closing: tuple[Record, ...] = ()
+    chunks: Literal["", "source", "parts"] = ""
+    tries: bool = False
     isolation: Isolation = "read committed"
     publishes: bool = False
     always: bool = False
@@ -212,7 +258,8 @@ class Unit:
     @property
     def of_run(self) -> tuple[Step, ...]:
         """Return what a run carries out, in order; samples are for previews."""
-        return tuple(step for step in (*self.opening, *self.steps) if not isinstance(step, Sample))
+        steps = (*self.opening, *self.steps, *self.closing)
+        return tuple(step for step in steps if not isinstance(step, Sample))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +294,8 @@ class After:
 class Plan:
     """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
 
-    `preview` holds exact numbers, where they were asked for.  `sensitive` are the names under which errors must show no
+    `preview` holds exact numbers, where they were asked for.  `ledger` is the engine's schema, None where it can't be
+    used.  `sensitive` are the names under which errors must show no
     value.
     """
 
@@ -271,6 +319,7 @@ class Plan:
     bytes: int | None = None
     preview: Preview | None = None
     after: tuple[After, ...] = ()
+    ledger: str | None = None
     sensitive: tuple[str, ...] = ()
 
     __repr__ = redacted_repr

@@ -135,15 +135,25 @@ class Report:
             case ev.UnitRolledBack():
                 retries = self.retries + (event.retry_in is not None)
                 return replace(self, pending=Counts(), retries=retries)
-            case ev.UnitCommitted() | ev.UnitRehearsed():
+            case ev.UnitCommitted() | ev.UnitRehearsed() | ev.ChunkCommitted():
                 return replace(self, counts=self.books, pending=Counts())
+            case ev.Tried():
+                return replace(self, pending=Counts())
+            case ev.Resumed():
+                return replace(self, counts=Counts(**event.counters), resumed=True)
+            case ev.FoundCommitted():
+                return replace(self, counts=Counts(**event.counters), pending=Counts())
+            case ev.StagingLost():
+                return replace(
+                    self, counts=Counts(**event.counters), pending=Counts(), retries=self.retries + 1
+                )
             case ev.FileWritten():
                 return replace(self, files=(*self.files, event.path))
             case ev.SpecFailed():
                 return replace(self, error=event.error, pending=Counts())
             case ev.SpecFinished():
                 return replace(self, seconds=event.seconds)
-            case ev.SpecTurn() | ev.StepStarted() | ev.StepFinished() | ev.Progress():
+            case ev.SpecTurn() | ev.StepStarted() | ev.StepFinished() | ev.Progress() | ev.Waiting():
                 return self
             case _:
                 assert_never(event)

@@ -230,6 +230,12 @@ class Limits:
     max_updates: Limit | None = None
     max_inserts: Limit | None = None
 
+    @property
+    def shares(self) -> bool:
+        """Tell whether any of them is a share of the target's rows."""
+        every = (self.min_rows, self.max_deletes, self.max_updates, self.max_inserts)
+        return any(limit is not None and limit.share is not None for limit in every)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSpec:
@@ -260,6 +266,7 @@ class Execution:
     """
 
     method: str = "auto"
+    transaction: Literal["all", "chunk"] = "all"
     chunk_rows: int | None = None
     workers: int | None = None
     lock_timeout: str = "10s"
@@ -272,8 +279,9 @@ class Spec:
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
-    `allow_functions` and `roots` come from the project file; `again` and `previewed` from the call:
-    publish a source once more; only count and show what would change.
+    `allow_functions` and `roots` come from the project file; `again`, `restart`, `wait`, `approved` and `previewed`
+    from the call: publish a source once more; start an unfinished run over; wait for another run; limits lifted; only
+    count and show what would change.
     """
 
     name: str
@@ -308,6 +316,9 @@ class Spec:
     returning: Returning | None = None
     execution: Execution = Execution()
     again: bool = False
+    restart: bool = False
+    wait: bool = False
+    approved: tuple[tuple[str, str], ...] = ()
     previewed: bool = False
     depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()

@@ -157,6 +157,7 @@ class Task:
     the columns it will have; `infers` tells that their types are yet to be inferred from the staged source.
     `absent` is the column of `relation` that names the fields which a partial row lacks.  `locks`: no other writer
     gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
+    `run` names the staging tables and the ledger's entry, `holder` is the process that has it, if not of the same name.
     `predicate` tells which rows meet conflicts: the arbiter's, which is `conflict_where` or wider; None for all.
     `lacking` says which rights the role has not that a run needs, where it is only to be previewed.
     """
@@ -182,6 +183,7 @@ class Task:
     versions: Versions | None = None
     locks: bool = False
     rehearsed: bool = False
+    holder: str = ""
     staged_rows: int | None = None
     infers: bool = False
     lacking: tuple[str, ...] = ()
@@ -204,6 +206,21 @@ class Task:
     def accumulates(self) -> bool:
         """Tell that the same source must not be published twice."""
         return any(item.accumulates for item in self.assignments)
+
+    @property
+    def repeats(self) -> bool:
+        """Tell whether rows that were published would be published once more by a second run."""
+        return self.accumulates or self.spec.mode == "insert"
+
+    @property
+    def ledgered(self) -> bool:
+        """Tell whether the run is entered in the ledger."""
+        return self.server.ledger and not self.rehearsed
+
+    @property
+    def chunked(self) -> bool:
+        """Tell whether chunks are published one by one."""
+        return self.spec.execution.transaction == "chunk" and not self.rehearsed
 
     @property
     def converts(self) -> bool:

@@ -20,6 +20,7 @@ from syncengine.resolve.fitness import (
     one_version_only,
     unplaced,
     unremembered,
+    unseen_lookups,
 )
 from syncengine.resolve.keys import find_keys
 from syncengine.resolve.stored import find_stored
@@ -94,6 +95,7 @@ def resolve(
         staged_rows=staged_rows,
         infers=infers,
     )
+    problems += unseen_lookups(task, (looked_up or {}).values())
     return _allowed(task, mode, problems)
 
 

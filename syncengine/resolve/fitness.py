@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterable
 from syncengine.arbiter import quote_if_needed
 from syncengine.errors import MissingPrivilege, SyncError, TargetError
 from syncengine.model.facts import ServerFacts, TableFacts
+from syncengine.model.rights import Right
 from syncengine.model.spec import Spec
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
 from syncengine.resolve.lookup import in_sql
+from syncengine.resolve.rights import cascaded, grant, of_lookup, on_target, reads_places
 
 # docs/spec.md §11, rule 15: a preview needs the first only.
 READING = ("SELECT",)
@@ -89,51 +91,57 @@ def _unfit(table: TableFacts, server: ServerFacts, mode: Mode) -> Iterable[tuple
 
 def missing_rights(task: Task, mode: Mode, of: Collection[str]) -> list[SyncError]:
     """Return one error with the GRANT for each right among `of` that the role lacks."""
-    if not task.table.exists:
-        return []
-    needed = {
-        "SELECT": _read(task, mode),
-        "INSERT": [*task.columns, *_set_in_new_rows(task)],
-        "UPDATE": [*(a.column for a in task.assignments), *_set_in_stored_rows(task)],
-        "DELETE": (),
-    }
     problems: list[SyncError] = []
-    rights = [right for right in needed if right in mode.privileges]
-    if task.spec.returning is not None and "SELECT" not in rights:
-        rights.append("SELECT")
-    if task.soft is not None and "DELETE" in rights:
-        rights.remove("DELETE")
-    for right in (right for right in rights if right in of):
-        # LOCK TABLE takes a right to the whole table, be it this or that.
-        lock = task.locks and "DELETE" not in rights
-        whole = {"SELECT": _reads_places(task), "UPDATE": lock, "DELETE": True}
-        if whole.get(right):
-            problems += [] if right in task.table.privileges else [_denied(task, right, [])]
+    for right in on_target(task, mode):
+        if right.privilege not in of:
             continue
-        lacking = [name for name in needed[right] if not _granted(task.table, name, right)]
+        if not right.columns:
+            held = right.privilege in task.table.privileges
+            problems += [] if held else [_denied(task, right.privilege, [])]
+            continue
+        lacking = [name for name in right.columns if not _granted(task.table, name, right.privilege)]
         if lacking:
-            problems.append(_denied(task, right, lacking))
-    return [*problems, *(_cascades_unseen(task) if "DELETE" in rights else ())]
+            problems.append(_denied(task, right.privilege, lacking))
+    return [*problems, *(_cascades_unseen(task, mode) if "SELECT" in of else ())]
 
 
-def _cascades_unseen(task: Task) -> Iterable[SyncError]:
+def _cascades_unseen(task: Task, mode: Mode) -> Iterable[SyncError]:
     """Yield a problem for each table that deletes may cascade to, and that the role can't look into."""
-    if task.spec.delete.cascade:
-        return
-    role = quote_if_needed(task.server.role)
+    looked_into, role = set(cascaded(task, mode)), task.server.role
     for key in task.table.referenced_by:
-        if key.on_delete == "cascade" and not key.readable:
-            schema, table = quote_if_needed(key.schema), quote_if_needed(key.table)
+        if (key.schema, key.table) in looked_into and not key.readable:
+            usage = Right(privilege="USAGE", kind="schema", name=key.schema)
+            select = Right(privilege="SELECT", kind="table", schema=key.schema, name=key.table)
             yield MissingPrivilege(
-                f"{task.server.role} may not read {key.schema}.{key.table}, whose rows a delete would take along",
-                hint=f"GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON {schema}.{table} TO {role};",
+                f"{role} may not read {key.schema}.{key.table}, whose rows a delete would take along",
+                hint=f"{grant(usage, role)} {grant(select, role)}",
                 location=task.spec.mark("/target"),
             )
 
 
+def unseen_lookups(task: Task, looked_up: Iterable[TableFacts]) -> list[SyncError]:
+    """Return a problem for each table that values are looked up in, and that the role may not read."""
+    problems: list[SyncError] = []
+    tables, role = {(table.schema, table.name): table for table in looked_up}, task.server.role
+    for joined in task.lookups:
+        table, select = tables[joined.table], of_lookup(task, joined)
+        lacking = [] if table.schema_usage else [Right(privilege="USAGE", kind="schema", name=table.schema)]
+        if not all(_granted(table, name, "SELECT") for name in select.columns):
+            lacking.append(select)
+        if lacking:
+            problems.append(
+                MissingPrivilege(
+                    f"{role} may not read {table}, which {joined.column} is looked up in",
+                    hint=" ".join(grant(right, role) for right in lacking),
+                    location=task.spec.mark(f"/lookups/{joined.column}/table"),
+                )
+            )
+    return problems
+
+
 def unplaced(task: Task, mode: Mode) -> list[SyncError]:
     """Return the problem that a view has no place for each row, where rows must be found by theirs."""
-    if task.table.relation != "view" or not (mode.needs_keys and _reads_places(task)):
+    if task.table.relation != "view" or not (mode.needs_keys and reads_places(task)):
         return []
     message = f"{task.table} is a view, whose rows are found by plain key columns only"
     return [TargetError(message, hint="sync its base table", location=task.spec.mark("/target"))]
@@ -156,7 +164,7 @@ def one_version_only(task: Task) -> list[SyncError]:
 def unremembered(task: Task) -> list[SyncError]:
     """Return the problem that it can't be kept in mind what was published, where that has to be."""
     schema, role = task.spec.ledger_schema, task.server.role
-    if not task.accumulates or task.server.engine_schema:
+    if not task.accumulates or task.server.ledger:
         return []
     return [
         MissingPrivilege(
@@ -165,42 +173,6 @@ def unremembered(task: Task) -> list[SyncError]:
             location=task.spec.mark("/update_columns"),
         )
     ]
-
-
-def _set_in_new_rows(task: Task) -> list[str]:
-    """Return the columns that the mode sets by itself in rows that it inserts."""
-    versions, soft = task.versions, task.soft
-    columns = [soft.column] if soft is not None and soft.stated else []
-    if versions is not None:
-        columns += [versions.valid_from, *([versions.current] if versions.current else [])]
-    return columns
-
-
-def _set_in_stored_rows(task: Task) -> list[str]:
-    versions, soft = task.versions, task.soft
-    columns = [soft.column] if soft is not None else []
-    if versions is not None:
-        columns += [versions.valid_to, *([versions.current] if versions.current else [])]
-    return columns
-
-
-def _reads_places(task: Task) -> bool:
-    """Tell whether stored rows are found by their ctid, which a right to columns does not cover."""
-    by_column = all(part.column is not None and not part.match_nulls for part in task.keys)
-    return task.locks or task.predicate is not None or not by_column
-
-
-def _read(task: Task, mode: Mode) -> list[str]:
-    """Return the columns that a run reads: returned ones, and where it compares, keys, compared and guarded ones."""
-    refs = [*task.spec.returning.columns] if task.spec.returning else []
-    if "SELECT" in mode.privileges:
-        values = [item.expression for item in task.assignments] + [task.spec.where]
-        refs += [ref.name for value in values if value for ref in value.columns if ref.relation == "target"]
-        refs += [part.column for part in task.keys if part.column]
-        refs += [item.column for item in task.assignments]
-        refs += [] if any(item.compared for item in task.assignments) else task.columns
-    columns = [column.name for column in task.table.columns]
-    return [name for name in dict.fromkeys(refs) if name in columns]
 
 
 def _granted(table: TableFacts, column: str, right: str) -> bool:

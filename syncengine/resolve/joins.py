@@ -11,7 +11,7 @@ from syncengine.model.facts import ColumnFacts, TableFacts
 from syncengine.model.spec import ColumnRef, Expression, Lookup
 from syncengine.model.task import Joined, MatchColumn, Staged
 from syncengine.resolve.loading import over_staging
-from syncengine.resolve.lookup import did_you_mean, find, in_sql
+from syncengine.resolve.lookup import did_you_mean, find
 
 
 class NotFound(Exception):
@@ -34,9 +34,6 @@ def find_lookup(
         _match(table, item.column, item.expression) for item in lookup.match if item.expression is not None
     )
     select = _select(lookup, target, table)
-    needed = [select, *(item.column for item in match)]
-    if "SELECT" not in table.privileges and not all(_readable(table, name) for name in needed):
-        raise NotFound("/table", f"the role may not read {table}", f"GRANT SELECT ON {in_sql(table)} TO …;")
     plain = all(item.value.parts == item.value.columns for item in match)
     joined = Joined(
         column=lookup.column,
@@ -79,11 +76,6 @@ def _column(table: TableFacts, name: str, pointer: str) -> ColumnFacts:
     if column is None:
         raise NotFound(pointer, f"{table} has no column {name!r}", did_you_mean(name, names))
     return column
-
-
-def _readable(table: TableFacts, name: str) -> bool:
-    column = table.column(name)
-    return column is not None and "SELECT" in column.privileges
 
 
 def _select(lookup: Lookup, target: TableFacts, table: TableFacts) -> str:

@@ -4,6 +4,6 @@ Rows handed over by a Python caller are no type of the spec language, so they ha
 """
 
 from syncengine.sources._async import from_async
-from syncengine.sources._iterable import IterableSource
+from syncengine.sources._iterable import IterableSource, close
 
-__all__ = ["IterableSource", "from_async"]
+__all__ = ["IterableSource", "close", "from_async"]

@@ -32,7 +32,9 @@ def from_async(rows: AsyncIterable[object], loop: asyncio.AbstractEventLoop) -> 
     finally:
         close = getattr(iterator, "aclose", None)
         if close is not None and loop.is_running():
-            with suppress(RuntimeError):  # a batch was interrupted: the loop is still inside the generator
+            # The loop may still be inside the generator, if a batch was interrupted; and what a generator raises as it
+            # ends would only hide why it is ended.
+            with suppress(Exception):
                 run_coroutine_threadsafe(_close(iterator), loop).result()
 
 

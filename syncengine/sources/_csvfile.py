@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from itertools import chain
 
 from syncengine.errors import BadRow, Location, SourceError
-from syncengine.protocols import Watch
+from syncengine.protocols import Position
 from syncengine.sources import _framing
 from syncengine.sources._dialect import Layout
 from syncengine.sources._files import SAMPLE, Input
 from syncengine.sources._normalise import Normaliser
 from syncengine.sources._text import check_plain_text, utf8
-from syncengine.sources._watch import watched
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -30,16 +29,24 @@ class Survey:
     exact: bool
 
 
-class _Body:
-    """A stream of normalised blocks, cut after the header; `line` is where the first record starts."""
+class Body:
+    """A stream of normalised blocks, cut after the header; `line` is where the first record starts.
 
-    def __init__(self, blocks: Iterable[bytes], layout: Layout, label: str) -> None:
-        texts = _without_lines(utf8(blocks, layout.encoding, label), layout.skip_lines)
-        self.line = layout.skip_lines + 1
+    `after` is a place in the middle of the file, where `blocks` begin.
+    """
+
+    def __init__(
+        self, blocks: Iterable[bytes], layout: Layout, label: str, after: Position | None = None
+    ) -> None:
+        if after is None:
+            texts = _without_lines(utf8(blocks, layout.encoding, label), layout.skip_lines)
+        else:
+            texts = iter(blocks)
+        self.line = layout.skip_lines + 1 if after is None else after.line
         self.header: bytes | None = None
         self._normaliser = Normaliser(layout.form, label, self.line)
         self.blocks = self._normaliser.run(texts)
-        if layout.header:
+        if layout.header and after is None:
             self.header, rest = _framing.first_record(self.blocks, layout.form, label, self.line)
             self.blocks = chain((rest,) if rest else (), self.blocks)
         if self.header is not None:
@@ -49,17 +56,31 @@ class _Body:
     def records(self) -> int:
         return self._normaliser.records - (self.header is not None)
 
+    @property
+    def fed(self) -> int:
+        """Return how many bytes were read of what comes after a byte order mark and lines left out."""
+        return self._normaliser.fed
+
+    @property
+    def passed(self) -> int:
+        """Return how many bytes were made of those, the header's too."""
+        return self._normaliser.passed
+
+    @property
+    def shifted(self) -> bool:
+        """Tell whether bytes were put in or taken out, so that places in the text are not those in the file."""
+        return self._normaliser.shifted
+
 
 class CsvFile:
-    """A part of a CSV source (protocols.CsvPart); `fields` are known once the source was described."""
+    """One file of a CSV source; `fields` are known once the source was described."""
 
     def __init__(self, found: Input, layout: Layout) -> None:
         self.label = found.label
         self.input = found
         self.fields: tuple[str, ...] = layout.names
         self.bytes_read = 0
-        self.records = 0
-        self._layout = layout
+        self.layout = layout
 
     def survey(self) -> Survey:
         """Read the header and the first 64 kB or more; SourceError if that cannot be a CSV as declared."""
@@ -68,69 +89,36 @@ class CsvFile:
         def counted() -> Iterator[bytes]:
             nonlocal seen, used
             for block, stored in sample:
-                if not seen and self._layout.encoding == "utf-8":
+                if not seen and self.layout.encoding == "utf-8":
                     check_plain_text(block, self.label)
                 seen, used = seen + len(block), stored
                 yield block
 
         with closing(self.input.sample()) as sample:
-            body = _Body(counted(), self._layout, self.label)
-            width = 0 if self._layout.header else self._width(body)
+            body = Body(counted(), self.layout, self.label)
+            width = 0 if self.layout.header else self._width(body)
             for _ in body.blocks:
                 if seen > SAMPLE:
                     break
             complete = next(body.blocks, None) is None
         size = self.input.size
         rows = body.records if complete else _scaled(body.records, used, size)
-        header = self._names(body.header) if self._layout.header else ()
+        header = self._names(body.header) if self.layout.header else ()
         return Survey(header=header, width=width, rows=rows, exact=complete)
 
-    def blocks(self, watch: Watch | None = None) -> Iterator[bytes]:
-        """Yield the records as UTF-8 with LF line ends, ready for COPY."""
-        with self.input.open() as reader:
-            body = _Body(reader.blocks(), self._layout, self.label)
-            blocks = body.blocks
-            if watch is not None:
-                blocks = watched(blocks, self._layout.form, self.label, body.line, watch)
-            for block in blocks:
-                self.bytes_read, self.records = reader.bytes_read, body.records
-                yield block
-            self.bytes_read, self.records = reader.bytes_read, body.records
+    @property
+    def seekable(self) -> bool:
+        """Tell whether a place in the text is a place in the file."""
+        plain = self.input.compression == "none" and self.layout.encoding == "utf-8"
+        return plain and self.input.reopenable
 
-    def rows(self) -> Iterator[list[str | None]]:
-        """Yield the values of each record; BadRow for one with too few or too many fields."""
-        for line, record in self._records():
-            values = self._values(record, line, self._layout.form.null)
+    def rows(self, records: Iterable[tuple[int, bytes]]) -> Iterator[list[str | None]]:
+        """Yield the values of each record, given with its line; BadRow for one with too few or too many fields."""
+        for line, record in records:
+            values = self._values(record, line, self.layout.form.null)
             if len(values) != len(self.fields):
                 raise self._ragged(len(values), line)
             yield values
-
-    def locate(self, line: int) -> str:
-        """Return `file:line` of the start of the record whose last line COPY counted as `line`.
-
-        COPY counts the line ends inside quotes, but in the first record only the carriage returns, as it does
-        not know yet what a line end looks like.  For standard input it is about the record's last line.
-        """
-        if not self.input.reopenable:
-            return f"{self.label}:{line + self._layout.skip_lines + self._layout.header}"
-        counted = 0
-        for start, record in self._records():
-            counted += 1 + record.count(b"\n" if counted else b"\r")
-            if counted >= line:
-                return f"{self.label}:{start}"
-        return self.label
-
-    def starts(self) -> Iterator[int]:
-        """Yield the line that each record starts in."""
-        return (line for line, _ in self._records())
-
-    def _records(self) -> Iterator[tuple[int, bytes]]:
-        with self.input.open() as reader:
-            body = _Body(reader.blocks(), self._layout, self.label)
-            for line, record in _framing.records(body.blocks, self._layout.form, self.label, body.line):
-                self.bytes_read = reader.bytes_read
-                yield line, record
-            self.bytes_read = reader.bytes_read
 
     def _values(self, record: bytes, line: int, null: str | None) -> list[str | None]:
         try:
@@ -149,14 +137,14 @@ class CsvFile:
             raise BadRow(
                 message, hint="take the NUL bytes out of the file", location=Location(self.label, line)
             )
-        return _framing.fields(text, self._layout.form, null)
+        return _framing.fields(text, self.layout.form, null)
 
-    def _width(self, body: _Body) -> int:
-        first, _ = _framing.first_record(body.blocks, self._layout.form, self.label, body.line)
+    def _width(self, body: Body) -> int:
+        first, _ = _framing.first_record(body.blocks, self.layout.form, self.label, body.line)
         return 0 if first is None else len(self._values(first, body.line, None))
 
     def _names(self, header: bytes | None) -> tuple[str, ...]:
-        line = self._layout.skip_lines + 1
+        line = self.layout.skip_lines + 1
         if header is None:
             after = f" after the {line - 1} lines that are skipped" if line > 1 else ""
             raise SourceError(
@@ -176,7 +164,7 @@ class CsvFile:
         return names
 
     def _ragged(self, found: int, line: int) -> BadRow:
-        wanted, who = len(self.fields), "the header has" if self._layout.header else "expected were"
+        wanted, who = len(self.fields), "the header has" if self.layout.header else "expected were"
         noun = "field" if found == 1 else "fields"
         hint = "check delimiter and quotes: a value that holds the delimiter must be quoted"
         message = f"the record has {found} {noun}, {who} {wanted}"

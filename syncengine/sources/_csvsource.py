@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from operator import itemgetter
 from typing import ClassVar
 
 from syncengine.errors import Location, SourceError, SpecError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
-from syncengine.protocols import CsvBytes, Payload, Whereabouts
+from syncengine.protocols import START, Payload, Position, Whereabouts
+from syncengine.sources._csvchunks import CsvReading, records
 from syncengine.sources._csvfile import CsvFile, Survey
 from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
-from syncengine.sources._files import Input
+from syncengine.sources._files import Input, stamp_of, steady
 from syncengine.sources._paths import inputs, source_label
 
 _OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
@@ -50,18 +52,23 @@ class CsvSource:
     def describe(self) -> SourceFacts:
         return self._facts
 
+    def stamp(self) -> str | None:
+        return stamp_of(self._inputs)
+
     @contextmanager
-    def open(self, handover: Handover) -> Iterator[Payload]:
+    def open(self, handover: Handover, after: Position = START) -> Iterator[Payload]:
         facts = self._facts
         pairs = zip(self._inputs, self._fields, strict=True)
         parts = [self._part(found, fields) for found, fields in pairs if fields]
-        match handover:
-            case Handover.CSV_BYTES:
-                yield CsvBytes(parts=parts)
-            case Handover.ROWS:
-                yield CsvRows(parts, facts.fields)
-            case _:
-                raise ValueError(f"a CSV source has no hand-over {handover}")
+        with steady(self._inputs):
+            match handover:
+                case Handover.CSV_BYTES:
+                    with closing(CsvReading(parts, after)) as reading:
+                        yield reading
+                case Handover.ROWS:
+                    yield CsvRows(parts, facts.fields, after.records)
+                case _:
+                    raise ValueError(f"a CSV source has no hand-over {handover}")
 
     def _part(self, found: Input, fields: tuple[str, ...]) -> CsvFile:
         part = CsvFile(found, self._layout)
@@ -129,17 +136,21 @@ class CsvSource:
 class CsvRows:
     """Hand-over ROWS of CSV files (protocols.RowStream): texts, in the order of `fields`."""
 
-    def __init__(self, parts: Sequence[CsvFile], fields: tuple[str, ...]) -> None:
+    def __init__(self, parts: Sequence[CsvFile], fields: tuple[str, ...], skip: int = 0) -> None:
         self.bytes_read = 0
+        self._skip = skip
         self._parts = parts
         self.fields = fields
 
     def __iter__(self) -> Iterator[tuple[str | None, ...]]:
+        return islice(self._rows(), self._skip, None)
+
+    def _rows(self) -> Iterator[tuple[str | None, ...]]:
         before = 0
         for part in self._parts:
             same = part.fields == self.fields
             pick = tuple if same else itemgetter(*(part.fields.index(name) for name in self.fields))
-            for values in part.rows():
+            for values in part.rows(records(part, START)):
                 self.bytes_read = before + part.bytes_read
                 yield pick(values)
             before += part.bytes_read
@@ -151,7 +162,7 @@ class CsvRows:
             return f"{self._parts[0].label}, row {row}"
         number = 0
         for part in self._parts:
-            for line in part.starts():
+            for line, _ in records(part, START):
                 number += 1
                 if number == row:
                     return f"{part.label}:{line}"

@@ -111,8 +111,8 @@ class Decompressor:
         return SourceError(message, detail=str(error), hint=hint, location=Location(self._label))
 
     def finish(self) -> None:
-        """Raise SourceError if the data ended in the middle of a member."""
-        if self._member is not None:
+        """Raise SourceError if the data ended in the middle of a member; not even of nothing comes no byte at all."""
+        if self._member is not None or not self._complete:
             raise SourceError(
                 f"{self._label} is truncated: its {self._compression} data ends too early",
                 hint="copy or download the file again",

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import stat
 import sys
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, cast
 
-from syncengine.errors import Location, SourceError, SpecError
-from syncengine.files import inside, opened
+from syncengine.errors import Location, SourceError, SpecError, SyncError
+from syncengine.files import Opened, inside, opened
 from syncengine.sources._decompress import EXTENSIONS, Compression, Decompressor
+from syncengine.sources._fingerprint import Fingerprint, digest, fingerprint
 
 BLOCK = 256 * 1024
 SAMPLE = 64 * 1024
-
-Stamp = tuple[int, int, int]
 
 
 class Reader:
@@ -28,9 +26,14 @@ class Reader:
     """
 
     def __init__(
-        self, read: Callable[[int], bytes], compression: Compression, label: str, at_end: Callable[[], None]
+        self,
+        read: Callable[[int], bytes],
+        compression: Compression,
+        label: str,
+        at_end: Callable[[], None],
+        start: int = 0,
     ) -> None:
-        self.bytes_read = 0
+        self.bytes_read = start
         self._read = read
         self._compression = compression
         self._label = label
@@ -92,7 +95,46 @@ class Input(Protocol):
         """Yield small blocks from the start, each with the stored bytes used so far."""
         ...
 
-    def open(self) -> AbstractContextManager[BlockReader]: ...
+    def stamp(self) -> str | None:
+        """Return what is another text once the data is another, None where only reading can tell."""
+        ...
+
+    def open(self, start: int = 0) -> AbstractContextManager[BlockReader]:
+        """Open it at a byte of the file; what is not reopenable begins at its beginning."""
+        ...
+
+    def verify(self) -> None:
+        """Raise SourceError if it is no longer what it was when it was first looked at."""
+        ...
+
+
+def stamp_of(found: Sequence[Input]) -> str | None:
+    """Return the stamp of several inputs together, None if one of them has none."""
+    stamps = [each.stamp() for each in found]
+    return None if None in stamps else "; ".join(map(str, stamps))
+
+
+@contextmanager
+def steady(inputs: Iterable[Input]) -> Iterator[None]:
+    """Let files be read within the block, and raise SourceError if one of them changed until its end.
+
+    What is wrong with a file that another program is writing is wrong because of that.
+    """
+    try:
+        yield
+    except SyncError as error:
+        for found in inputs:
+            _verify(found, error)
+        raise
+    for found in inputs:
+        found.verify()
+
+
+def _verify(found: Input, error: SyncError) -> None:
+    try:
+        found.verify()
+    except SyncError as change:
+        raise change from error
 
 
 class FileInput:
@@ -107,54 +149,84 @@ class FileInput:
         self._roots = roots
         self.compression: Compression = compression or EXTENSIONS.get(path.suffix.lower(), "none")
         self._path = path
-        self._stamp: Stamp | None = None
+        self._known: Fingerprint | None = None
 
     @property
     def size(self) -> int:
-        return self._checked_stamp("after it was looked at")[0]
+        return self._checked("after it was looked at").size
 
     def sample(self) -> Generator[tuple[bytes, int], None, None]:
         with self.open() as reader:
             for block in reader.blocks(SAMPLE):
                 yield block, reader.bytes_read
 
+    def stamp(self) -> str:
+        known = self._checked("after it was looked at", ends=True)
+        written, (_, inode) = known.written, known.place
+        return f"{self._path}: {known.size} bytes, modified {written}, inode {inode}, ends {known.ends.hex()}"
+
     @contextmanager
-    def open(self) -> Iterator[Reader]:
-        self._checked_stamp("after it was looked at")
+    def open(self, start: int = 0) -> Iterator[Reader]:
+        self._checked("after it was looked at")
         try:
-            found = opened(self._path)
+            found = self._opened()
+            found.file.seek(start)
         except OSError as error:
             raise unreadable(self.label, error) from error
         with found.file as raw:
             # What was looked at may have been exchanged since: this is what will be read.
-            if not inside(found.place, self._roots):
-                raise outside(self.label, found.place, self._roots)
-            self._checked(found.status, "after it was looked at")
-            yield Reader(raw.read, self.compression, self.label, self._check_end)
+            self._compare(fingerprint(found.status, self._ends()), "after it was looked at")
+            yield Reader(raw.read, self.compression, self.label, self.verify, start)
 
-    def _check_end(self) -> None:
-        self._checked_stamp("while it was being read")
+    def _opened(self) -> Opened:
+        """Open the file, which must be one, and lie where sources may."""
+        found = opened(self._path)
+        if stat.S_ISREG(found.status.st_mode) and inside(found.place, self._roots):
+            return found
+        found.file.close()
+        if not stat.S_ISREG(found.status.st_mode):
+            raise not_regular(self.label, found.status.st_mode)
+        raise outside(self.label, found.place, self._roots)
 
-    def _checked_stamp(self, moment: str) -> Stamp:
+    def _ends(self) -> bytes:
+        return self._known.ends if self._known is not None else b""
+
+    def verify(self) -> None:
+        self._checked("while it was being read", ends=True)
+
+    def _checked(self, moment: str, *, ends: bool = False) -> Fingerprint:
+        """Return what the file is known by, which is what it was at the first look; `ends` are read again if asked."""
+        found = self._fingerprint(moment, None if self._known is None or ends else self._known.ends)
+        return self._compare(found, moment)
+
+    def _compare(self, found: Fingerprint, moment: str) -> Fingerprint:
+        self._known = self._known or found
+        change = self._known.change_to(found)
+        if change is not None:
+            raise self._changed(moment, change)
+        return found
+
+    def _fingerprint(self, moment: str, ends: bytes | None) -> Fingerprint:
         try:
-            found = self._path.stat()
+            if ends is not None:
+                return fingerprint(self._path.stat(), ends)
+            found = self._opened()
+            with found.file as file:
+                return fingerprint(found.status, digest(file, found.status.st_size))
+        except FileNotFoundError as error:
+            if self._known is not None:
+                raise self._changed(moment, "it is gone") from error
+            raise unreadable(self.label, error) from error
         except OSError as error:
             raise unreadable(self.label, error) from error
-        return self._checked(found, moment)
 
-    def _checked(self, found: os.stat_result, moment: str) -> Stamp:
-        if not stat.S_ISREG(found.st_mode):
-            raise not_regular(self.label, found.st_mode)
-        stamp = (found.st_size, found.st_mtime_ns, found.st_ino)
-        if self._stamp not in (None, stamp):
-            raise SourceError(
-                f"{self.label} changed {moment}",
-                detail="its size, its time or the file itself is another one now",
-                hint="write sources under another name and rename them when they are complete",
-                location=Location(self.label),
-            )
-        self._stamp = stamp
-        return stamp
+    def _changed(self, moment: str, what: str) -> SourceError:
+        return SourceError(
+            f"{self.label} changed {moment}",
+            detail=what,
+            hint="write sources under another name and rename them when they are complete; then run it again",
+            location=Location(self.label),
+        )
 
 
 class StdinInput:
@@ -169,21 +241,23 @@ class StdinInput:
         self.label = "standard input"
         self.compression: Compression = compression or "none"
         self.bytes_read = 0
-        self._kept: list[bytes] = []
+        self._kept: list[tuple[bytes, int]] = []
         self._reader: Reader | None = None
         self._rest: Iterator[bytes] = iter(())
         self._opened = False
 
     def sample(self) -> Generator[tuple[bytes, int], None, None]:
         reader = self._start()
-        for block in self._kept:
-            yield block, reader.bytes_read
+        yield from self._kept
         for block in self._rest:
-            self._kept.append(block)
-            yield block, reader.bytes_read
+            self._kept.append((block, reader.bytes_read))
+            yield self._kept[-1]
+
+    def stamp(self) -> None:
+        return None
 
     @contextmanager
-    def open(self) -> Iterator[StdinInput]:
+    def open(self, start: int = 0) -> Iterator[StdinInput]:
         self._start()
         if self._opened:
             raise _only_once()
@@ -193,14 +267,20 @@ class StdinInput:
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         reader = self._start()
         while self._kept:
-            yield self._kept.pop(0)
+            block, self.bytes_read = self._kept.pop(0)
+            yield block
         for block in self._rest:
             self.bytes_read = reader.bytes_read
             yield block
         self.bytes_read = reader.bytes_read
 
+    def verify(self) -> None:
+        """Let it be: what was read of it can't change."""
+
     def _start(self) -> Reader:
         if self._reader is None:
+            if sys.stdin is None or sys.stdin.closed:
+                raise _closed()
             raw = cast("BinaryIO", sys.stdin.buffer)
             if raw in self._taken:
                 raise _only_once()
@@ -230,6 +310,12 @@ def outside(label: str, place: str, roots: Sequence[str]) -> SpecError:
 def unreadable(label: str, error: OSError) -> SourceError:
     message = f"{label} cannot be read: {error.strerror or error}"
     return SourceError(message, hint="see that this user may read it", location=Location(label))
+
+
+def _closed() -> SourceError:
+    return SourceError(
+        "standard input is closed", hint="pipe the data in, as in `cat rows.csv | syncengine run …`"
+    )
 
 
 def _only_once() -> SourceError:

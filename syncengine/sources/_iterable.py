@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import chain, islice
 from operator import length_hint
 
 from syncengine.errors import Location, NotAvailable, OptionError, SourceError, SyncError
 from syncengine.model.facts import Handover, SourceFacts
-from syncengine.protocols import Payload
+from syncengine.protocols import START, Payload, Position
 
 PEEK = 1000
 _ACCEPTED = "dicts, tuples, lists or named tuples"
@@ -58,8 +58,11 @@ class IterableSource:
             json_values=self._json_values,
         )
 
+    def stamp(self) -> None:
+        return None
+
     @contextmanager
-    def open(self, handover: Handover) -> Iterator[Payload]:
+    def open(self, handover: Handover, after: Position = START) -> Iterator[Payload]:
         if handover is not Handover.ROWS:
             raise ValueError(f"an iterable has no hand-over {handover}")
         shape = self._shape
@@ -69,7 +72,11 @@ class IterableSource:
             )
         self._opened = True
         rows: Iterable[object] = self._rows if self._reopenable else chain(self._peeked, self._iterator)
-        yield IterableRows(rows, shape, self._unit)
+        try:
+            yield IterableRows(rows, shape, self._unit, after.records)
+        finally:
+            # What failed may be kept, and the generator with it: what it holds open is given back now.
+            close(self._iterator)
 
     @cached_property
     def _iterator(self) -> Iterator[object]:
@@ -91,8 +98,9 @@ class IterableSource:
 class IterableRows:
     """Hand-over ROWS of an iterable (protocols.RowStream); `bytes_read` stays 0, as there are no bytes."""
 
-    def __init__(self, rows: Iterable[object], shape: _Shape, unit: str) -> None:
+    def __init__(self, rows: Iterable[object], shape: _Shape, unit: str, skip: int = 0) -> None:
         self.bytes_read = 0
+        self._skip = skip
         self.fields = shape.fields
         self._rows = rows
         self._values = shape.values
@@ -100,7 +108,8 @@ class IterableRows:
 
     def __iter__(self) -> Iterator[Values]:
         values = self._values
-        for number, row in enumerate(_guarded(self._rows, self._unit), start=1):
+        rows = enumerate(_guarded(self._rows, self._unit), start=1)
+        for number, row in islice(rows, self._skip, None):
             yield values(row, number)
 
     def locate(self, row: int) -> str:
@@ -182,6 +191,13 @@ def _guarded(rows: Iterable[object], unit: str) -> Iterator[object]:
     except Exception as error:
         message = f"the source raised {type(error).__name__} after {unit} {number}"
         raise SourceError(message, detail=str(error) or None) from error
+
+
+def close(rows: object) -> None:
+    """End a generator; what it raises then would only hide why it is ended."""
+    if isinstance(rows, Generator):
+        with suppress(Exception):
+            rows.close()
 
 
 def _accepted(rows: object) -> Iterable[object]:

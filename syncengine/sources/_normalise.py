@@ -19,10 +19,14 @@ _LONE_END_MARK = re.compile(rb"(?<=\n)\\\.(?=\n)")
 
 
 class Normaliser:
-    """`records` counts complete records, `lines` line ends; the current record starts in `record_line`."""
+    """`records` counts complete records, `lines` line ends; the current record starts in `record_line`.
+
+    `fed` bytes came in and `passed` went out; `shifted` tells that some were put in or taken out on the way.
+    """
 
     def __init__(self, form: CsvFormat, label: str, first_line: int = 1) -> None:
-        self.records = 0
+        self.records = self.fed = self.passed = 0
+        self.shifted = False
         self.lines = first_line - 1
         self.record_line = first_line
         self._label = label
@@ -43,6 +47,7 @@ class Normaliser:
             yield done
 
     def feed(self, block: bytes) -> bytes:
+        self.fed += len(block)
         if self._held:
             block = self._held + block
         cut = len(block) - _undecided(block)
@@ -64,6 +69,7 @@ class Normaliser:
     def _pass(self, block: bytes) -> bytes:
         if not block:
             return block
+        size = len(block)
         if self._quotes.inside or self._quote in block:
             block = self._pass_quoted(block)
         else:
@@ -71,6 +77,8 @@ class Normaliser:
             self._count([block], inside=False)
         block = self._without_end_marks(block)
         self._at_line_start = block.endswith(b"\n")
+        self.passed += len(block)
+        self.shifted |= len(block) != size
         return block
 
     def _pass_quoted(self, block: bytes) -> bytes:

@@ -17,7 +17,7 @@ def watched(blocks: Iterable[bytes], form: CsvFormat, label: str, line: int, wat
     quotes = Quotes(form)
     pending: list[bytes] = []
     for block in blocks:
-        end = _last_end(block, quotes)
+        end = last_end(block, quotes)
         pending.append(block[:end] if end else block)
         if end:
             records = b"".join(pending)
@@ -27,7 +27,7 @@ def watched(blocks: Iterable[bytes], form: CsvFormat, label: str, line: int, wat
         yield block
 
 
-def _last_end(block: bytes, quotes: Quotes) -> int:
+def last_end(block: bytes, quotes: Quotes) -> int:
     """Return where the last record that ends in `block` ends, 0 if none does; the state is moved past the block."""
     before = copy(quotes)
     quotes.skip(block)

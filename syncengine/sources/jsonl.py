@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import ClassVar
 
 from syncengine.errors import BadRow, Location, SourceError, SpecError
 from syncengine.model.facts import ABSENT, Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
-from syncengine.protocols import Payload, Whereabouts
-from syncengine.sources._files import Input
+from syncengine.protocols import START, Payload, Position, Whereabouts
+from syncengine.sources._files import Input, stamp_of, steady
 from syncengine.sources._json import parse
 from syncengine.sources._paths import PATH_OPTIONS, inputs, source_label
 from syncengine.sources._text import check_plain_text, codec_name, utf8
@@ -80,12 +81,16 @@ class JsonLinesSource:
     def describe(self) -> SourceFacts:
         return self._facts
 
+    def stamp(self) -> str | None:
+        return stamp_of(self._inputs)
+
     @contextmanager
-    def open(self, handover: Handover) -> Iterator[Payload]:
+    def open(self, handover: Handover, after: Position = START) -> Iterator[Payload]:
         if handover is not Handover.ROWS:
             raise ValueError(f"a jsonl source has no hand-over {handover}")
         rows = PartialJsonRows if self._partial else JsonRows
-        yield rows(self._inputs, self._encoding, self._facts.fields)
+        with steady(self._inputs):
+            yield rows(self._inputs, self._encoding, self._facts.fields, after.records)
 
     @cached_property
     def _facts(self) -> SourceFacts:
@@ -163,15 +168,16 @@ class JsonLinesSource:
 class JsonRows:
     """Hand-over ROWS of JSON Lines (protocols.RowStream); a key that a record lacks is None."""
 
-    def __init__(self, found: Sequence[Input], encoding: str, fields: tuple[str, ...]) -> None:
+    def __init__(self, found: Sequence[Input], encoding: str, fields: tuple[str, ...], skip: int = 0) -> None:
         self.bytes_read = 0
+        self._skip = skip
         self._inputs = found
         self._encoding = encoding
         self.fields = fields
 
     def __iter__(self) -> Iterator[tuple[object, ...]]:
         fields, known = self.fields, frozenset(self.fields)
-        for place, line in self._places():
+        for place, line in islice(self._places(), self._skip, None):
             record = parse(line, place)
             if not known.issuperset(record):
                 raise _late_field(next(key for key in record if key not in known), place)
@@ -203,8 +209,8 @@ class JsonRows:
 class PartialJsonRows(JsonRows):
     """JSON Lines of which a row tells the keys that it lacks, in a field of its own at the end."""
 
-    def __init__(self, found: Sequence[Input], encoding: str, fields: tuple[str, ...]) -> None:
-        super().__init__(found, encoding, (*fields, ABSENT))
+    def __init__(self, found: Sequence[Input], encoding: str, fields: tuple[str, ...], skip: int = 0) -> None:
+        super().__init__(found, encoding, (*fields, ABSENT), skip)
 
     def _row(self, record: dict[str, object], fields: tuple[str, ...]) -> tuple[object, ...]:
         values = [record.get(field) for field in fields[:-1]]

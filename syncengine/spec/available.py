@@ -20,7 +20,6 @@ _LATER_KEYS = [
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
     "bad_rows": lambda value: value != "fail",
     "null_keys": lambda value: value == "quarantine",
-    "execution/transaction": lambda value: value != "all",
     "execution/engine": lambda value: value != "local",
     "execution/method": lambda value: value == "server",
 }

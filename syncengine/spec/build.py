@@ -231,7 +231,7 @@ def _execution(draft: Draft) -> Execution:
     for key in ("lock_timeout", "statement_timeout"):
         if key in value and _milliseconds(value[key]) > _MAX_MILLISECONDS:
             draft.complain(f"/execution/{key}", f"`{shown(value[key])}` is too long", "at most 24d")
-    known = ("method", "chunk_rows", "workers", "lock_timeout", "statement_timeout", "retries")
+    known = ("method", "transaction", "chunk_rows", "workers", "lock_timeout", "statement_timeout", "retries")
     return Execution(**{key: _stripped(value[key]) for key in known if key in value})
 
 

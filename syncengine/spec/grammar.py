@@ -109,6 +109,14 @@ def redirected(sql: str, table: tuple[str, str], to: tuple[str, str]) -> str:
     return str(_parser().deparse(tree))
 
 
+def relations(sql: str) -> list[tuple[str | None, str]]:
+    """Return the tables and views that a statement names, with their schemas where it states them."""
+    tree = raw(sql)
+    own = {node.ctename for node in nodes(tree, "CommonTableExpr")}
+    named = [(node.schemaname or None, str(node.relname)) for node in nodes(tree, "RangeVar")]
+    return [(schema, name) for schema, name in dict.fromkeys(named) if schema or name not in own]
+
+
 def nodes(tree: Tree, kind: str) -> list[Tree]:
     """Return all messages of a kind below a tree."""
     found, waiting = [], [tree]

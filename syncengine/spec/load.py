@@ -172,6 +172,8 @@ def specs_in(folder: Path) -> Iterator[Path]:
 def _load_file(loader: _Loader, path: Path | None, problems: list[SyncError]) -> list[Spec]:
     shown = display(path) if path else STDIN_NAME
     try:
+        if path is None and (sys.stdin is None or sys.stdin.closed):
+            raise SpecError("standard input is closed", hint="pipe the specs in", location=Location(shown))
         if path is None:
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:

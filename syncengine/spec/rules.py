@@ -20,6 +20,7 @@ def check_rules(draft: Draft) -> None:
         *_keys_needed(draft),
         *_of_other_modes(draft),
         *_fields(draft),
+        *_chunks(draft),
     ):
         draft.complain(pointer, message, hint, at_key=True)
 
@@ -111,6 +112,23 @@ def _keys_needed(draft: Draft) -> Iterator[Problem]:
     if isinstance(duplicates, dict) and "by" not in duplicates:
         hint = f"write `{{keep: {duplicates['keep']}, by: column}}`"
         yield "/duplicates", f"`keep: {duplicates['keep']}` needs `by`", hint
+
+
+def _chunks(draft: Draft) -> Iterator[Problem]:
+    """Yield what can't be published chunk by chunk (docs/spec.md §11, rule 10)."""
+    execution = draft.data.get("execution")
+    if not isinstance(execution, Mapping) or execution.get("transaction") != "chunk":
+        return
+    hint = "write `transaction: all`, or leave it out"
+    if draft.mode in ("mirror", "replace", "history"):
+        message = f"mode `{draft.mode}` can't be published in chunks"
+        yield "/execution/transaction", message, hint
+    for key in ("checks", "before", "after", "returning"):
+        if draft.data.get(key):
+            yield "/execution/transaction", f"`{key}` can't be, where chunks are published one by one", hint
+    if draft.project.group:
+        message = "specs that are published together can't be published in chunks"
+        yield "/execution/transaction", message, "leave `transaction: group` out of syncengine.yaml"
 
 
 def _fields(draft: Draft) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ from syncengine.sql.clauses import (
     stored,
 )
 from syncengine.sql.names import beside, commas, ident
+from syncengine.sql.staging import carried
 
 CHANGES = ("pg_temp", "changes")
 
@@ -43,11 +44,6 @@ def joins_by_key(task: Task) -> bool:
 def op_column(task: Task) -> str:
     """Return the name of the column that holds a change's class."""
     return beside(task.columns, "_op")
-
-
-def carried(task: Task) -> tuple[str, ...]:
-    """Return the columns that a change carries from staging."""
-    return (*task.columns, task.absent) if task.absent is not None else task.columns
 
 
 def place_columns(task: Task) -> tuple[str, str]:

@@ -69,9 +69,12 @@ def beside(taken: Collection[str], name: str) -> str:
     return name
 
 
-def stage_name(run: str) -> str:
+STAGE_PREFIX = "stage_"
+
+
+def of_stage(run: str) -> str:
     """Return the staging table's name for a run (docs/spec.md §9)."""
-    return f"stage_{run}"
+    return f"{STAGE_PREFIX}{run}"
 
 
 def fit(name: str, taken: Collection[str]) -> str:

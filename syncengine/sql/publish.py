@@ -57,8 +57,7 @@ def limited(task: Task) -> tuple[Step, ...]:
     said = [f"{name} {limit}" for name, limit in known.items() if limit is not None]
     if not said:
         return ()
-    shares = any(limit is not None and limit.share is not None for limit in known.values())
-    count = text(changes.count_target(task)) if shares else ""
+    count = text(changes.count_target(task)) if limits.shares else ""
     location = task.spec.mark("/limits" if "/limits" in task.spec.marks else "/mode")
     return (CheckLimits(title=f"limits: {', '.join(said)}", sql=count, limits=limits, location=location),)
 

@@ -10,9 +10,10 @@ from syncengine.model.facts import CsvFormat
 from syncengine.model.task import Loaded, QualifiedName, Task
 from syncengine.sql.clauses import (
     cast,
+    key_list,
     type_of,
 )
-from syncengine.sql.names import beside, commas, ident, quoted, stage_name
+from syncengine.sql.names import beside, commas, ident, of_stage, quoted
 
 
 def lock_name(name: str) -> Composed:
@@ -35,8 +36,8 @@ def is_temporary(task: Task) -> bool:
 def relations(task: Task) -> tuple[QualifiedName, QualifiedName]:
     """Return the staging table and that of the computed columns, the same one if there are none."""
     schema = "pg_temp" if is_temporary(task) else task.spec.ledger_schema
-    stage = (schema, stage_name(task.run))
-    return stage, ((schema, f"{stage_name(task.run)}_load") if task.converts else stage)
+    stage = (schema, of_stage(task.run))
+    return stage, ((schema, f"{of_stage(task.run)}_load") if task.converts else stage)
 
 
 def _create(relation: QualifiedName, columns: Sequence[Composed]) -> Composed:
@@ -137,6 +138,52 @@ def analyze(relation: QualifiedName, columns: Sequence[str]) -> Composed:
     if not columns:
         return SQL("ANALYZE {}").format(ident(*relation))
     return SQL("ANALYZE {} ({})").format(ident(*relation), quoted(columns))
+
+
+PART = ("pg_temp", "part")
+# Set for each transaction that publishes a part, so that its statements are the same for all.
+PART_SETTING = "syncengine.part"
+
+
+def part_column(task: Task) -> str:
+    """Return the name of the column that tells which part a staged row belongs to."""
+    return beside(carried(task), "_part")
+
+
+def carried(task: Task) -> tuple[str, ...]:
+    """Return the columns that go from staging to the changes."""
+    return (*task.columns, task.absent) if task.absent is not None else task.columns
+
+
+def create_parts(task: Task, parts: QualifiedName, rows: int) -> Composed:
+    """Return the staged rows once more, in key order, cut into parts of so many rows.
+
+    The same rows always make the same parts: those without a key of their own are in the order of what they hold.
+    """
+    order = [key_list(task.keys, "excluded")] if task.keys else []
+    if not task.keys or task.null_keys == "insert":
+        order.append(SQL("CAST(ROW({}) AS text)").format(quoted(carried(task), "excluded")))
+    number = SQL("CAST((row_number() OVER (ORDER BY {}) - 1) / {} + 1 AS integer) AS {}")
+    text = SQL(
+        "CREATE UNLOGGED TABLE {} WITH (autovacuum_enabled = false) AS SELECT {}, {} FROM {} AS excluded"
+    )
+    columns = quoted(carried(task), "excluded")
+    numbered = number.format(commas(order), Literal(rows), ident(part_column(task)))
+    return text.format(ident(*parts), columns, numbered, ident(*task.relation))
+
+
+def index_parts(task: Task, parts: QualifiedName) -> Composed:
+    return SQL("CREATE INDEX ON {} ({})").format(ident(*parts), ident(part_column(task)))
+
+
+def take_part(task: Task, parts: QualifiedName) -> Composed:
+    """Return the rows of the part that the transaction is for, as a table of its own."""
+    text = SQL(
+        "CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {}"
+        " WHERE {} = CAST(current_setting({}) AS integer)"
+    )
+    number = ident(part_column(task))
+    return text.format(ident(*PART), quoted(carried(task)), ident(*parts), number, Literal(PART_SETTING))
 
 
 def drop(relation: QualifiedName) -> Composed:

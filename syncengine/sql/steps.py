@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Check, Claim, CopyIn, Counter, Part, RunSql, Step, Unit
+from syncengine.model.plan import (
+    Check,
+    Claim,
+    CopyIn,
+    Counter,
+    Hold,
+    Part,
+    Phase,
+    Record,
+    RunSql,
+    Step,
+    Unit,
+)
 from syncengine.model.task import Joined, QualifiedName, Task
-from syncengine.sql import convert, keys, staging
+from syncengine.sql import claims, convert, keys, staging
 from syncengine.sql import ledger as ledger_sql
+
+# Where a source is cut, unless `execution.chunk_rows` says so: what a transaction costs is little beside that.
+CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_ROWS = 100_000
+NO_LEDGER = "the role may not use the engine's tables, in which chunks are noted"
 
 
 def text(statement: Composed) -> str:
@@ -27,31 +46,78 @@ def room_for_staging(task: Task) -> tuple[Unit, ...]:
 
 
 def ledger(task: Task) -> tuple[Unit, ...]:
-    """Return the unit that makes the ledger, if the task needs one and it is not there."""
-    if not task.accumulates or task.server.ledger_exists or task.rehearsed:
+    """Return the unit that makes the ledger, or brings it to this version, if that is to be done."""
+    found = task.server.ledger_version
+    if not task.ledgered or found == ledger_sql.VERSION:
         return ()
     schema = task.spec.ledger_schema
     lock = RunSql(title="one at a time", sql=text(staging.lock_name(f"schema {schema}")))
-    room = RunSql(title=f"create schema {schema}", sql=text(staging.create_engine_schema(schema)))
-    create = RunSql(title=f"create {schema}.{ledger_sql.RUNS}", sql=text(ledger_sql.create_runs(schema)))
-    steps = (lock, create) if task.server.engine_schema_exists else (lock, room, create)
-    return (Unit(name="ledger", steps=steps),)
+    make = [RunSql(title=f"create schema {schema}", sql=text(staging.create_engine_schema(schema)))]
+    make = [] if task.server.engine_schema_exists else make
+    make += [RunSql(title=title, sql=text(sql)) for title, sql in ledger_sql.migrations(schema, found)]
+    title = (
+        f"another session may have made the ledger meanwhile: then the next {len(make)} steps are left out"
+    )
+    known = RunSql(title=title, sql=text(ledger_sql.is_there(schema)), spares=len(make))
+    return (Unit(name="ledger", steps=(lock, known, *make)),)
+
+
+def hold(task: Task) -> tuple[Step, ...]:
+    """Return the step by which a transaction makes sure that the run is still this process's."""
+    if not task.ledgered:
+        return ()
+    query = ledger_sql.hold(task.spec.ledger_schema, task.run, task.holder or task.run)
+    return (Hold(title="hold the run: no other process writes for it", sql=text(query)),)
+
+
+def finish(task: Task) -> Unit:
+    """Return the unit that ends a run of which each chunk was committed by itself."""
+    return Unit(name="finish", steps=hold(task), closing=record(task, "run"), publishes=True)
+
+
+def record(task: Task, phase: Phase, parts: QualifiedName | None = None) -> tuple[Record, ...]:
+    """Return the step that notes in the ledger what the transaction commits."""
+    if not task.ledgered:
+        return ()
+    schema = task.spec.ledger_schema
+    given: tuple[str, ...]
+    if phase == "run":
+        sql, given = ledger_sql.record(schema, task.run, task.holder or task.run), ledger_sql.COUNTERS
+        title = "note in the ledger that the run is done"
+    elif parts is not None:
+        sql = ledger_sql.record_parts(schema, task.run, parts, staging.part_column(task))
+        given = ("duplicates",)
+        title = "note the parts in the ledger"
+    else:
+        sql = ledger_sql.record_chunk(schema, task.run, phase)
+        given = (*ledger_sql.COUNTERS, *ledger_sql.PLACE)
+        title = "note the chunk in the ledger"
+    return (Record(title=title, sql=text(sql), phase=phase, parameters=given),)
 
 
 def claimed(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     """Return the step that keeps a source from being published twice, where that would count it twice."""
-    if not task.accumulates or (task.rehearsed and not task.server.ledger_exists):
+    known = task.server.ledger_version == ledger_sql.VERSION
+    if not task.accumulates or (task.rehearsed and not known):
         return ()
-    make = ledger_sql.is_new if task.rehearsed else ledger_sql.claim
+    make = claims.is_new if task.rehearsed else claims.claim
     # A table that is only made now can't hold what was published.
     again = task.spec.again or not task.table.exists
     return (Claim(title="claim the source: it is published once", sql=text(make(task, stage)), again=again),)
 
 
-def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
+def copied(task: Task, stage: QualifiedName) -> tuple[RunSql, CopyIn]:
     """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
     create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
-    return (create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging"))
+    return create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging")
+
+
+def cut(task: Task, copy: CopyIn) -> CopyIn:
+    """Return the COPY so that chunks of the source commit one by one."""
+    rows = task.spec.execution.chunk_rows
+    if Handover.ROWS in copy.handover:
+        return replace(copy, chunk_rows=rows or CHUNK_ROWS)
+    return replace(copy, chunk_rows=rows, chunk_bytes=None if rows else CHUNK_BYTES)
 
 
 def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:

@@ -25,13 +25,20 @@ class Copy:
         task = _straight(task)
         title = f"COPY {len(task.stage)} columns into {task.table}"
         copy = steps.copy_in(task, task.target, title, counts="inserted")
-        unit = Unit(
+        before = (*steps.hold(task), *publish.created(task))
+        reopenable = task.source.reopenable
+        if not task.chunked:
+            whole = (*before, copy, *publish.limited(task))
+            done = steps.record(task, "run")
+            return (Unit(name="publish", steps=whole, closing=done, publishes=True, repeatable=reopenable),)
+        chunks = Unit(
             name="publish",
-            steps=(*publish.created(task), copy, *publish.limited(task)),
-            publishes=True,
-            repeatable=task.source.reopenable,
+            steps=(*before, steps.cut(task, copy)),
+            closing=steps.record(task, "publish"),
+            chunks="source",
+            repeatable=reopenable,
         )
-        return (unit,)
+        return (chunks, steps.finish(task))
 
 
 def _straight(task: Task) -> Task:
@@ -50,6 +57,10 @@ def _obstacle(task: Task) -> str:
         return f"straight COPY cannot resolve conflicts (mode is {task.spec.mode})"
     if task.infers or task.staged_rows is not None:
         return "types are inferred from the whole source in staging"
+    if task.chunked and not task.ledgered:
+        return steps.NO_LEDGER
+    if task.chunked and publish.limited(task):
+        return "limits must be known before the first chunk"
     if task.keys:
         return "duplicates of the conflict keys must be looked for in staging first"
     if task.spec.returning is not None:

@@ -51,17 +51,27 @@ class Rows:
         fill += steps.not_rounded(task, STAGE)
         unit = Unit(
             name="publish",
-            steps=(*publish.created(task), *create, *fill, *steps.one_row_a_key(task), *mode.publish(task)),
+            steps=(
+                *steps.hold(task),
+                *publish.created(task),
+                *create,
+                *fill,
+                *steps.one_row_a_key(task),
+                *mode.publish(task),
+            ),
             opening=publish.opening(task),
+            closing=steps.record(task, "run"),
             isolation="repeatable read",
             publishes=True,
             exact=task.exact,
         )
-        return (*steps.ledger(task), unit)
+        return (unit,)
 
 
 def _obstacle(task: Task) -> str:
     """Return why multi-row statements won't do, or an empty text."""
+    if task.chunked:
+        return "chunks are cut from staging (transaction: chunk)"
     if Handover.ROWS not in task.source.handovers:
         return "the source hands over no rows"
     if task.infers or task.staged_rows is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Fit, Misfit, RunSql, Step, Unit, Verdict
+from syncengine.model.plan import CheckLimits, CopyIn, Fit, Misfit, RunSql, Sample, Step, Unit, Verdict
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
 from syncengine.sql import publish, staging, steps
@@ -30,6 +30,8 @@ class Staged:
         if (task.keys or task.locks) and not task.server.temporary:
             reason = f"{task.server.role} may not make temporary tables: GRANT TEMPORARY ON DATABASE"
             return Misfit(strategy=self.name, reason=reason)
+        if task.chunked and not task.ledgered:
+            return Misfit(strategy=self.name, reason=steps.NO_LEDGER)
         rows = task.rows if task.rows is not None else 1_000_000
         return Fit(strategy=self.name, cost=4 * rows + FIXED_COST, reasons=_reasons(task))
 
@@ -37,38 +39,104 @@ class Staged:
         stage, load = staging.relations(task)
         task = replace(task, relation=load)
         if staging.is_temporary(task):
-            return (*steps.ledger(task), _whole(task, mode, stage, load))
-        tidy = tuple(
-            RunSql(title=f"drop {'.'.join(relation)}", sql=steps.text(staging.drop(relation)))
-            for relation in dict.fromkeys((stage, load))
-        )
+            return (_whole(task, mode, stage, load),)
         typed = _typed(task, stage, load)
         # What is looked up may be published in the same transaction, by another spec.
         early, late = ((), typed) if task.lookups else (typed, ())
+        prepared = (*publish.created(task), *steps.claimed(task, stage), *late, *steps.one_row_a_key(task))
+        prepared = (*steps.hold(task), *prepared)
+        publishing = _in_parts(task, mode, prepared) if task.chunked else _as_one(task, mode, prepared)
+        relations = (stage, load, *((_parts(task),) if task.chunked else ()))
         return (
             *(() if task.staged_rows is not None else steps.room_for_staging(task)),
-            *steps.ledger(task),
-            Unit(
-                name="stage",
-                steps=(*_filled(task, stage, load), *early),
-                repeatable=task.source.reopenable,
-            ),
-            Unit(
-                name="publish",
-                steps=(
-                    *publish.created(task),
-                    *steps.claimed(task, stage),
-                    *late,
-                    *steps.one_row_a_key(task),
-                    *mode.publish(task),
-                ),
-                opening=publish.opening(task),
-                isolation="repeatable read",
-                publishes=True,
-                exact=task.exact,
-            ),
-            Unit(name="tidy", steps=tidy, always=True),
+            _staging(task, stage, load, early),
+            *publishing,
+            Unit(name="tidy", steps=_dropped(relations), always=True),
         )
+
+
+def _staging(task: Task, stage: QualifiedName, load: QualifiedName, typed: tuple[Step, ...]) -> Unit:
+    """Return the unit that fills staging; where there is a ledger, chunk by chunk."""
+    copied = task.staged_rows is None and not task.infers
+    steps_ = (*(steps.hold(task) if copied else ()), *_filled(task, stage, load), *typed)
+    chunked = copied and task.ledgered
+    return Unit(
+        name="stage",
+        steps=tuple(
+            steps.cut(task, step) if chunked and isinstance(step, CopyIn) else step for step in steps_
+        ),
+        closing=steps.record(task, "stage") if chunked else (),
+        chunks="source" if chunked else "",
+        repeatable=task.source.reopenable,
+    )
+
+
+def _as_one(task: Task, mode: Mode, prepared: tuple[Step, ...]) -> tuple[Unit, ...]:
+    """Return the unit that publishes everything in one transaction."""
+    unit = Unit(
+        name="publish",
+        steps=(*prepared, *mode.publish(task)),
+        opening=publish.opening(task),
+        closing=steps.record(task, "run"),
+        isolation="repeatable read",
+        publishes=True,
+        exact=task.exact,
+    )
+    return (unit,)
+
+
+def _in_parts(task: Task, mode: Mode, prepared: tuple[Step, ...]) -> tuple[Unit, ...]:
+    """Return the units that cut staging into parts in key order, and publish each by itself."""
+    parts = _parts(task)
+    rows = task.spec.execution.chunk_rows or steps.CHUNK_ROWS
+    cut = (
+        RunSql(
+            title=f"cut into parts of {rows:,} rows", sql=steps.text(staging.create_parts(task, parts, rows))
+        ),
+        RunSql(title="index the parts", sql=steps.text(staging.index_parts(task, parts))),
+    )
+    of_part = replace(task, relation=staging.PART)
+    keys = [part.column for part in task.keys if part.column is not None]
+    take = (
+        RunSql(title="take one part", sql=steps.text(staging.take_part(task, parts))),
+        RunSql(title="analyze its keys", sql=steps.text(staging.analyze(staging.PART, keys))),
+    )
+    published = (step for step in mode.publish(of_part) if not isinstance(step, CheckLimits))
+    return (
+        Unit(name="arrange", steps=(*prepared, *cut), closing=steps.record(task, "arrange", parts)),
+        *_limits(task, mode),
+        Unit(
+            name="publish",
+            steps=(*steps.hold(task), *take, *published),
+            closing=steps.record(task, "publish"),
+            chunks="parts",
+            isolation="repeatable read",
+            exact=task.exact,
+        ),
+        steps.finish(task),
+    )
+
+
+def _limits(task: Task, mode: Mode) -> tuple[Unit, ...]:
+    """Return the unit that classifies everything, so that limits are known before the first part is written."""
+    found = mode.publish(task)
+    last = next((place for place, step in enumerate(found) if isinstance(step, CheckLimits)), None)
+    if last is None:
+        return ()
+    classified = (step for step in found[: last + 1] if not isinstance(step, Sample))
+    return (Unit(name="limits", steps=tuple(classified), isolation="repeatable read", tries=True),)
+
+
+def _parts(task: Task) -> QualifiedName:
+    schema, stage = staging.relations(task)[0]
+    return schema, f"{stage}_parts"
+
+
+def _dropped(relations: tuple[QualifiedName, ...]) -> tuple[Step, ...]:
+    return tuple(
+        RunSql(title=f"drop {'.'.join(relation)}", sql=steps.text(staging.drop(relation)))
+        for relation in dict.fromkeys(relations)
+    )
 
 
 def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) -> Unit:
@@ -76,6 +144,7 @@ def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) ->
     return Unit(
         name="publish",
         steps=(
+            *steps.hold(task),
             *publish.created(task),
             *_filled(task, stage, load),
             *steps.claimed(task, stage),
@@ -84,6 +153,7 @@ def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) ->
             *mode.publish(task),
         ),
         opening=publish.opening(task),
+        closing=steps.record(task, "run"),
         isolation="repeatable read",
         publishes=True,
         repeatable=task.source.reopenable,
@@ -101,11 +171,13 @@ def _reasons(task: Task) -> tuple[str, ...]:
 
 def _filled(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that bring the source into staging and make room for computed columns."""
-    copied = steps.copied(task, stage) if task.staged_rows is None else ()
-    if not task.converts:
-        return copied
     create = steps.text(staging.create_load(task, load))
-    return (*copied, RunSql(title="create the typed staging table", sql=create))
+    typed = (RunSql(title="create the typed staging table", sql=create),) if task.converts else ()
+    if task.staged_rows is not None:
+        return typed
+    room, copy = steps.copied(task, stage)
+    # What a chunked COPY needs comes before it; where types are inferred, the typed table is made once they are known.
+    return (room, copy, *typed) if task.infers else (room, *typed, copy)
 
 
 def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:

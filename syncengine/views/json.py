@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from syncengine.errors import SyncError
 from syncengine.model.explain import FORMAT, document
 from syncengine.model.plan import Plan
+from syncengine.model.record import RunRecord
 from syncengine.model.report import COUNTERS, Report
+from syncengine.model.rights import Grants
 from syncengine.model.spec import Spec
 
 # What a plan that could not be made has in the place of its parts; nothing was counted.
@@ -39,6 +41,19 @@ class Json:
         """Return a document with one entry a problem; nothing was started."""
         specs = [_failed(single.location.file if single.location else "", single) for single in error.each()]
         return _dump({"format": FORMAT, "run_id": run_id, "ok": False, "specs": specs})
+
+    def grants(self, found: Grants) -> str:
+        return _dump(found.document())
+
+    def history(self, records: Sequence[RunRecord]) -> str:
+        return _dump({"format": FORMAT, "ok": True, "runs": [one.document() for one in records]})
+
+    def record(self, record: RunRecord) -> str:
+        chunks = [chunk.document() for chunk in record.chunks]
+        return _dump({"format": FORMAT, "ok": True, **record.document(), "chunks": chunks})
+
+    def collected(self, names: Sequence[str]) -> str:
+        return _dump({"format": FORMAT, "ok": True, "dropped": list(names)})
 
     def valid(self, specs: Iterable[Spec]) -> str:
         shown = [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from syncengine.errors import DependencyFailed, SyncError
 from syncengine.model.explain import visible
 from syncengine.model.plan import Plan
+from syncengine.model.record import RunRecord, in_full, table
 from syncengine.model.report import Report
+from syncengine.model.rights import Grants
 from syncengine.model.spec import Spec
 
 
@@ -28,6 +30,20 @@ class Text:
     def problems(self, run_id: str, error: SyncError) -> str:
         """Return every problem, a blank line between those that have details."""
         return "".join(f"{problem(single)}\n" for single in error.each())
+
+    def grants(self, found: Grants) -> str:
+        """Return SQL that psql takes as it is."""
+        return found.explain()
+
+    def history(self, records: Sequence[RunRecord]) -> str:
+        """Return a table, a line a run."""
+        return visible(table(records)) if records else "no runs\n"
+
+    def record(self, record: RunRecord) -> str:
+        return visible(in_full(record))
+
+    def collected(self, names: Sequence[str]) -> str:
+        return "".join(f"dropped {name}\n" for name in names) or "nothing to drop\n"
 
     def valid(self, specs: Iterable[Spec]) -> str:
         return "".join(

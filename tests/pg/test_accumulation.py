@@ -208,12 +208,12 @@ def test_rule_6_two_at_once_add_up_once(db: Database, method: str):
     hold = threading.Barrier(2)
 
     def wait(event: ev.Event) -> None:
-        if isinstance(event, ev.UnitStarted) and event.unit == "publish" and event.attempt == 1:
+        if isinstance(event, ev.SpecStarted):
             hold.wait(10)
 
     def run() -> None:
         spec = spec_of(execution={"method": method})
-        reports.append(syncengine.run(spec, connection=db.url, emit=wait))
+        reports.append(syncengine.run(spec, connection=db.url, emit=wait, wait=True))
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:

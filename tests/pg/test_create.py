@@ -492,6 +492,7 @@ def test_plan_says_that_types_are_inferred_and_writes_nothing(newdb: Database, t
 def carried_out(plan: syncengine.Plan) -> list[str]:
     """Return the steps of a run that meets neither duplicates nor other writers."""
     steps = [step for step in plan.steps if not getattr(step, "last_resort", False)]
+    steps = [step for step in steps if not step.title.startswith("another session may have made the ledger")]
     for number, step in enumerate(steps):
         if spares := getattr(step, "spares", 0):
             del steps[number + 1 : number + 1 + spares]
@@ -514,6 +515,7 @@ def test_plan_and_run_name_the_same_strategy_and_steps(db: Database):
     run_id = next(step for step in seen if step.startswith("create syncengine.stage_")).removeprefix(
         "create syncengine.stage_"
     )
+    # The types were inferred in between, so that the plan of the run has no unit for the ledger any more.
     assert [step.replace(run_id, "run") for step in seen] == carried_out(planned)
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier, Literal
 
 from syncengine.errors import BadRow, SourceError
+from syncengine.protocols import START, ChunkSize, CsvChunk
+from syncengine.sources._csvchunks import CsvReading, records
 from syncengine.sources._csvfile import CsvFile
 from syncengine.sources._dialect import layout
 from tests.servers import Server
@@ -56,29 +58,42 @@ class Chopped:
 
     label = "x.csv"
     compression = "none"
-    reopenable = True
-    bytes_read = 0
 
-    def __init__(self, data: bytes, sizes: list[int]) -> None:
+    def __init__(self, data: bytes, sizes: list[int], *, reopenable: bool = True) -> None:
         self._data = data
         self._sizes = sizes
         self.size = len(data)
+        self.reopenable = reopenable
+        self.bytes_read = 0
 
     @contextmanager
-    def open(self) -> Iterator[Chopped]:
+    def open(self, start: int = 0) -> Iterator[Chopped]:
+        self.bytes_read = start
         yield self
 
     def blocks(self) -> Iterator[bytes]:
-        start = turn = 0
+        start, turn = self.bytes_read, 0
         while start < len(self._data):
             size = self._sizes[turn % len(self._sizes)]
-            yield self._data[start : start + size]
+            block = self._data[start : start + size]
+            self.bytes_read += len(block)
+            yield block
             start, turn = start + size, turn + 1
 
 
-def a_file(text: str, columns: int, sizes: list[int], **options: object) -> CsvFile:
+def a_file(
+    text: str, columns: int, sizes: list[int], *, reopenable: bool = True, **options: object
+) -> CsvFile:
     names = [f"c{number}" for number in range(columns)]
-    return CsvFile(Chopped(text.encode(), sizes), layout({"header": names, **options}, ","))
+    found = Chopped(text.encode(), sizes, reopenable=reopenable)
+    return CsvFile(found, layout({"header": names, **options}, ","))
+
+
+def whole(file: CsvFile) -> CsvChunk:
+    """Return a file as one chunk."""
+    chunk = CsvReading([file], START).chunk(ChunkSize())
+    assert chunk is not None
+    return chunk
 
 
 def copied(
@@ -103,7 +118,7 @@ def copied(
 
 def ours(file: CsvFile) -> object:
     try:
-        rows = [tuple(values) for values in file.rows()]
+        rows = [tuple(values) for values in file.rows(records(file, START))]
     except (BadRow, SourceError):
         return "22P04"
     return len(rows), rows
@@ -115,7 +130,7 @@ def ours(file: CsvFile) -> object:
 @relaxed
 def test_rows_and_blocks_are_what_copy_reads(conn, dialect, columns, text, sizes):
     options = DIALECTS[dialect]
-    sent = a_file(text, columns, sizes, **options)
+    sent = whole(a_file(text, columns, sizes, **options))
     try:
         through = copied(conn, sent.blocks(), columns, options)
     except SourceError:
@@ -146,12 +161,42 @@ def test_rows_and_blocks_are_what_copy_reads(conn, dialect, columns, text, sizes
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 1000])
 def test_lone_backslash_dot_never_ends_the_copy(conn, text, values, size):
-    _, rows = copied(conn, a_file(text, 1, [size]).blocks(), 1, {})
+    _, rows = copied(conn, whole(a_file(text, 1, [size])).blocks(), 1, {})
 
     assert [value for (value,) in rows] == values
 
 
-def copy_into_numbers(conn: psycopg.Connection, file: CsvFile) -> None:
+CUTS = st.builds(ChunkSize, records=st.integers(1, 3)) | st.builds(ChunkSize, bytes=st.integers(1, 12))
+
+
+@pytest.mark.parametrize("reopenable", [True, False], ids=["a-file", "a-pipe"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(text=TEXTS, sizes=SIZES, size=CUTS, again=st.booleans())
+@relaxed
+def test_chunks_are_the_whole_and_each_begins_where_it_says(dialect, reopenable, text, sizes, size, again):
+    options = DIALECTS[dialect]
+    try:
+        expected = b"".join(whole(a_file(text, 1, sizes, **options)).blocks())
+    except SourceError:
+        return
+    reading = CsvReading([a_file(text, 1, sizes, reopenable=reopenable, **options)], START)
+    found: list[bytes] = []
+    while (chunk := reading.chunk(size)) is not None:
+        blocks = b"".join(chunk.blocks())
+        if again:
+            reading.rewind()
+            chunk = reading.chunk(size)
+            assert chunk is not None
+            assert b"".join(chunk.blocks()) == blocks
+        rest = CsvReading([a_file(text, 1, sizes[::-1], **options)], chunk.start).chunk(ChunkSize())
+        assert rest is not None
+        assert b"".join(rest.blocks()).startswith(blocks)
+        found.append(blocks)
+
+    assert b"".join(found) == expected
+
+
+def copy_into_numbers(conn: psycopg.Connection, file: CsvChunk) -> None:
     with conn.transaction():
         conn.execute("CREATE TABLE numbers (c0 int, c1 text)")
         with conn.cursor().copy("COPY numbers FROM STDIN (FORMAT csv)") as stream:
@@ -171,7 +216,7 @@ def copy_into_numbers(conn: psycopg.Connection, file: CsvFile) -> None:
     ],
 )
 def test_locate_names_the_line_a_refused_record_starts_in(conn, text, start):
-    file = a_file(text, 2, [7])
+    file = whole(a_file(text, 2, [7]))
 
     with pytest.raises(psycopg.DataError) as caught:
         copy_into_numbers(conn, file)
@@ -181,7 +226,7 @@ def test_locate_names_the_line_a_refused_record_starts_in(conn, text, start):
 
 
 def test_records_count_what_copy_counts_with_blank_lines(conn):
-    file = a_file("a\n\n\nb\n\n", 1, [4])
+    file = whole(a_file("a\n\n\nb\n\n", 1, [4]))
 
     assert copied(conn, file.blocks(), 1, {}) == (5, [("a",), (None,), (None,), ("b",), (None,)])
     assert file.records == 5

@@ -25,6 +25,9 @@ NO_PLACE = ("conflict", "embedded-server", "group-rolled-back")
 # Codes that no call can bring about here, and why.
 NOT_BY_A_CALL = {
     "books-do-not-close": "it guards against faults of our own",
+    "taken-over": "a process must be stopped and waked up again: test_one_writer.py",
+    "unfinished-run": "a process must be killed first: test_resuming.py",
+    "locked": "another process must hold the run: test_one_writer.py",
     "interrupted": "a signal leaves no document, but the exit codes 130 and 143",
 }
 

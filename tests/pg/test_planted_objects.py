@@ -13,6 +13,7 @@ import pytest
 
 import syncengine
 from syncengine.catalog import table_facts
+from syncengine.errors import BadRow
 from tests.runs import counts
 from tests.servers import Database, Server
 
@@ -138,17 +139,27 @@ SPECS: dict[str, dict[str, Any]] = {
     "mirror": {"mode": "mirror", "limits": {"max_deletes": "100%"}, "delete": {"scope": "target.id < 99"}},
     "mirror-softly": {"mode": "mirror", "limits": {"max_deletes": 9}, "delete": {"soft": {"gone": "true"}}},
     "replace": {"mode": "replace"},
+    "upsert-by-chunks": {"execution": {"transaction": "chunk", "chunk_rows": 1}},
+    "insert-by-chunks": {"mode": "insert", "execution": {"transaction": "chunk", "chunk_rows": 1}},
     "returning": {"returning": {"columns": ["id", "k"], "to": "out.jsonl", "rows": "all"}},
 }
 
 
-@pytest.mark.parametrize("method", ["staged", "rows"])
-@pytest.mark.parametrize("name", SPECS)
+RUNS = [
+    (name, method)
+    for name in SPECS
+    for method in ("staged", "rows")
+    if (name[-6:], method) != ("chunks", "rows")
+]
+
+
+@pytest.mark.parametrize(("name", "method"), RUNS)
 def test_no_mode_and_no_strategy_uses_what_is_planted(
     name: str, method: str, planted: Database, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    spec = {"name": f"{name}-{method}", **KEYED, **SPECS[name], "execution": {"method": method}}
+    spec = {"name": f"{name}-{method}", **KEYED, **SPECS[name]}
+    spec["execution"] = {**spec.get("execution", {}), "method": method}
 
     def counted(rows: list[dict[str, Any]]) -> dict[str, int]:
         syncengine.plan(spec, source=rows, connection=planted.url, diff=True)
@@ -156,7 +167,7 @@ def test_no_mode_and_no_strategy_uses_what_is_planted(
 
     first, second = (
         counted(FIRST),
-        counted([row | {"k": f"{row['k']}2"} for row in SECOND] if name == "insert" else SECOND),
+        counted([row | {"k": f"{row['k']}2"} for row in SECOND] if spec.get("mode") == "insert" else SECOND),
     )
 
     assert first.pop("duplicates") == 1
@@ -204,6 +215,18 @@ def test_history_uses_nothing_that_is_planted(planted: Database) -> None:
     for v, books in (("x", {"inserted": 1}), ("y", {"updated": 1}), ("y", {"unchanged": 1})):
         rows = [{"id": 1, "k": "a", "v": v}]
         assert counts(syncengine.run(spec, source=rows, connection=planted.url)) == books
+
+
+@pytest.mark.parametrize("method", ["staged", "rows", "copy"])
+def test_looking_for_a_bad_row_uses_nothing_that_is_planted(
+    method: str, planted: Database, tmp_path: Any
+) -> None:
+    (tmp_path / "rows.csv").write_text("id,k,n\n1,a,1\n2,b,x\n")
+    spec = tmp_path / "bad.yaml"
+    spec.write_text(f"{{source: rows.csv, target: public.t, execution: {{method: {method}}}}}")
+
+    with pytest.raises(BadRow, match="rows.csv:3"):
+        syncengine.run(spec, connection=planted.url)
 
 
 def test_table_is_made_of_inferred_types_without_what_is_planted(planted: Database) -> None:

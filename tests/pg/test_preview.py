@@ -273,7 +273,9 @@ def test_a_table_to_be_created_is_shown_with_the_types_it_would_get(db: Database
     done = call("plan", "--diff", "--sql", path)
     document = call("plan", "--diff", path, "--format", "json").spec
 
-    create = next(step["sql"] for step in document["steps"] if step["sql"].startswith("CREATE TABLE"))
+    create = next(
+        step["sql"] for step in document["steps"] if "fresh" in step["sql"] and "CREATE TABLE" in step["sql"]
+    )
     assert re.sub('"', "", create) == (
         "CREATE TABLE public.fresh (id bigint, n numeric, day date, code text, PRIMARY KEY (id))"
     )

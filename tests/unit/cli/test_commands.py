@@ -75,7 +75,7 @@ def test_version(call: Call):
         pytest.param(
             ["rnu", "x.yaml"], "there is no command 'rnu'; did you mean run?", id="slip-of-a-command"
         ),
-        pytest.param(["frobnicate"], "there are db, explain, init, plan, run", id="no-such-command"),
+        pytest.param(["frobnicate"], "there are db, explain, gc, grants", id="no-such-command"),
         pytest.param(["run", "--quite", "x.yaml"], "--quiet", id="slip-of-an-option"),
         pytest.param(["run", "--frobnicate", "x.yaml"], "No such option", id="no-such-option"),
         pytest.param(["run", "--format", "yaml", "x.yaml"], "'json', 'text'", id="no-such-format"),

@@ -32,11 +32,14 @@ def test_plan_in_words():
         "  checked  2 columns are loaded: id, qty\n"
         "  checked  conflicts are arbitrated by orders_id_key (id)\n"
         "  checked  loader has the rights it needs\n"
-        "  stage    own transaction\n"
+        "  stage    a transaction for each chunk of the source\n"
+        "    - hold the run: no other process writes for it\n"
         "    - create syncengine.stage_run\n"
         "    - COPY 2 fields into staging\n"
         "    - analyze the staged keys\n"
+        "    - note the chunk in the ledger\n"
         "  publish  one transaction, repeatable read\n"
+        "    - hold the run: no other process writes for it\n"
         "    - index the keys: it proves that each comes once, or the next 3 steps look for duplicates\n"
         "    - find keys that come twice (id)\n"
         "    - no key with two different rows\n"
@@ -47,6 +50,7 @@ def test_plan_in_words():
         "    - count the classes\n"
         "    - update the rows that change\n"
         "    - insert the new rows\n"
+        "    - note in the ledger that the run is done\n"
         "  tidy     own transaction, whatever happened before\n"
         "    - drop syncengine.stage_run\n"
     )
@@ -63,8 +67,8 @@ def test_every_statement_stands_below_its_title():
 def test_a_name_with_line_breaks_stays_inside_its_comment():
     text = a_plan("mode: insert", name="a\nDROP TABLE b; --").explain(sql=True)
 
-    (title,) = [line for line in text.splitlines() if line.startswith("    -- ")]
-    assert title == "    -- COPY 2 columns into shop.a DROP TABLE b; --"
+    titles = [line for line in text.splitlines() if line.startswith("    -- COPY")]
+    assert titles == ["    -- COPY 2 columns into shop.a DROP TABLE b; --"]
 
 
 def test_document_has_the_statements_and_no_counters_yet():

@@ -12,7 +12,7 @@ import pytest
 from syncengine.errors import BadRow, SourceError, SpecError, SyncError
 from syncengine.model.facts import CsvFormat, Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
-from syncengine.protocols import CsvBytes, Source, Whereabouts
+from syncengine.protocols import ChunkSize, CsvBytes, Source, Whereabouts
 from syncengine.sources.csv import PLUGIN
 from syncengine.sources.tsv import PLUGIN as TSV
 
@@ -42,7 +42,8 @@ def blocks_of(source: Source) -> list[tuple[str, bytes, int]]:
     """Return (label, all bytes, records) of each part."""
     with source.open(Handover.CSV_BYTES) as payload:
         assert isinstance(payload, CsvBytes)
-        return [(part.label, b"".join(part.blocks()), part.records) for part in payload.parts]
+        chunks = iter(lambda: payload.chunk(ChunkSize()), None)
+        return [(chunk.label, b"".join(chunk.blocks()), chunk.records) for chunk in chunks]
 
 
 def rows_of(source: Source) -> list[tuple[object, ...]]:
@@ -247,9 +248,9 @@ def test_tab_may_be_spelled(folder, written):
 def test_locate_counts_header_and_skipped_lines(folder):
     a_file(folder, 'note\n"a\nb",c\n1,2\n3,"x\ny"\n5,6\n')
     with a_source(folder, skip_lines=1).open(Handover.CSV_BYTES) as payload:
-        (part,) = payload.parts
+        chunk = payload.chunk(ChunkSize())
 
-    assert [part.locate(line) for line in (1, 3, 4)] == ["x.csv:4", "x.csv:5", "x.csv:7"]
+    assert [chunk.locate(line) for line in (1, 3, 4)] == ["x.csv:4", "x.csv:5", "x.csv:7"]
 
 
 def test_locate_of_rows_goes_on_through_the_files(folder):
@@ -262,11 +263,11 @@ def test_locate_of_rows_goes_on_through_the_files(folder):
 def test_bytes_read_ends_at_the_size_of_the_file(folder):
     path = a_file(folder, gzip.compress(b"a\n" + b"1\n" * 1000), "x.csv.gz")
     with a_source(folder, "x.csv.gz").open(Handover.CSV_BYTES) as payload:
-        (part,) = payload.parts
-        for _ in part.blocks():
+        chunk = payload.chunk(ChunkSize())
+        for _ in chunk.blocks():
             pass
 
-    assert (part.bytes_read, part.records) == (path.stat().st_size, 1000)
+    assert (payload.bytes_read, chunk.records, chunk.last) == (path.stat().st_size, 1000, True)
 
 
 def test_field_of_two_megabytes_passes(folder):

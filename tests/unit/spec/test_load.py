@@ -535,9 +535,7 @@ def test_what_cannot_be_meant_is_refused_at_its_place(text: str, place: str, mes
             id="lookup",
         ),
         pytest.param(UPSERT + "null_keys: quarantine\n", "4:12", "null_keys: quarantine", id="null-keys"),
-        pytest.param(
-            INSERT + "execution: {transaction: chunk}\n", "3:26", "execution.transaction: chunk", id="chunk"
-        ),
+        pytest.param(INSERT + "execution: {engine: x}\n", "3:21", "execution.engine: x", id="engine"),
         pytest.param(INSERT + "execution: {engine: dask}\n", "3:21", "execution.engine: dask", id="engine"),
         pytest.param(
             INSERT + "execution: {method: server}\n", "3:21", "execution.method: server", id="server"

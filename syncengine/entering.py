@@ -1,0 +1,188 @@
+"""Enter a run in the ledger before it writes, keep its lease while it does, and note how it ended."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Protocol
+
+from syncengine import ledger
+from syncengine.errors import ConnectionFailed, Locked, SyncError
+from syncengine.execute.apply import Run
+from syncengine.ledger import Entry, Opening
+from syncengine.model import events as ev
+from syncengine.model.plan import Plan
+from syncengine.model.spec import Execution, Limits
+from syncengine.model.task import Task
+from syncengine.prepare import Prepared, prepare
+from syncengine.sql.names import ident
+
+LEDGER_UNIT = "ledger"
+_POLL_SECONDS = 0.25
+
+
+class Planned(Protocol):
+    """A planned spec, and the database that it is for."""
+
+    @property
+    def prepared(self) -> Prepared: ...
+
+    @property
+    def url(self) -> str: ...
+
+
+def without_ledger(plan: Plan) -> Plan:
+    """Return a plan without the unit that makes the ledger, which comes before the run is entered."""
+    return replace(plan, units=tuple(unit for unit in plan.units if unit.name != LEDGER_UNIT))
+
+
+@contextmanager
+def entered(one: Planned, run: Run) -> Iterator[Prepared]:
+    """Enter the run and yield what it is to carry out: an unfinished run goes on under its own name.
+
+    Raises Locked, UnfinishedRun, ConnectionFailed.
+    """
+    prepared = one.prepared
+    if prepared.plan.ledger is None:
+        yield prepared
+        return
+    run.units([unit for unit in prepared.plan.units if unit.name == LEDGER_UNIT])
+    run.stamp = prepared.source.stamp()
+    entry, waited = _enter(prepared, run)
+    if waited:
+        prepared = _planned_anew(prepared, run)
+    if entry.resumed:
+        prepared = prepared.named(entry.run, entry.holder)
+        _tell(run, entry)
+    run.entry = entry
+    from syncengine.connect import connect
+
+    with ledger.heartbeat(entry, lambda: connect(one.url)), _ending(run, entry):
+        yield prepared
+
+
+def told(one: Planned, run: Run) -> None:
+    """Note that the caller was told of a run which, done once more, would write its rows twice."""
+    if run.entry is not None and run.recorded and one.prepared.task.repeats:
+        with suppress(SyncError):
+            ledger.tell(run.connection, run.entry)
+
+
+def _enter(prepared: Prepared, run: Run) -> tuple[Entry, bool]:
+    """Return the entry, and whether another run had to be waited for."""
+    opening, spec = _opening(prepared, run.stamp), prepared.spec
+    told, waited = "", False
+    patient_until = time.monotonic() + ledger.PATIENCE
+    while True:
+        try:
+            return ledger.enter(run.connection, opening, restart=spec.restart), waited
+        except Locked as error:
+            if not spec.wait and time.monotonic() > patient_until:
+                raise
+            if spec.wait and error.message != told:
+                told = error.message
+                run.emit(ev.Waiting(message=f"{error.message}; {error.detail}"))
+        waited = True
+        time.sleep(_POLL_SECONDS)
+
+
+def _planned_anew(prepared: Prepared, run: Run) -> Prepared:
+    """Return the plan for the table as the run that was waited for has left it."""
+    return prepare(
+        prepared.spec,
+        prepared.source,
+        run.connection,
+        target=prepared.plan.connection,
+        run=prepared.task.run,
+        facts=prepared.facts,
+    )
+
+
+def _tell(run: Run, entry: Entry) -> None:
+    counters = ledger.counts_of_chunks(run.connection, entry)
+    for phase in ("stage", "publish"):
+        run.chunks[phase] = len(ledger.committed_chunks(run.connection, entry, phase))
+    run.emit(ev.Resumed(run=entry.run, chunks=sum(run.chunks.values()), counters=counters))
+
+
+@contextmanager
+def _ending(run: Run, entry: Entry) -> Iterator[None]:
+    """Note how the run ends, unless it did so itself when it published."""
+    try:
+        yield
+    except SyncError as error:
+        _finish(run, entry, "failed", error)
+        raise
+    except Exception:
+        # Another spec of its group failed.
+        _finish(run, entry, "failed", None)
+        raise
+    except BaseException:
+        _finish(run, entry, "interrupted", None)
+        raise
+    if not run.recorded:
+        counters = {name: getattr(run.report, name) for name in _counters()}
+        ledger.conclude(run.connection, entry, counters)
+        run.recorded = True
+
+
+def _finish(run: Run, entry: Entry, state: str, error: SyncError | None) -> None:
+    # What stopped the run matters more than that it can't be noted; a dead run is found out by its silence.
+    with suppress(SyncError):
+        if run.connection.closed and not isinstance(error, ConnectionFailed):
+            return
+        ledger.finish(run.connection, entry, state, error)
+
+
+def _counters() -> tuple[str, ...]:
+    from syncengine.sql.ledger import COUNTERS
+
+    return COUNTERS
+
+
+def _opening(prepared: Prepared, stamp: str | None) -> Opening:
+    spec, task, plan = prepared.spec, prepared.task, prepared.plan
+    location = spec.mark("/target")
+    return Opening(
+        schema=spec.ledger_schema,
+        run=task.run,
+        spec=spec.name,
+        target=str(task.table),
+        relation=ident(*task.target).as_string(),
+        file=spec.file,
+        mode=spec.mode,
+        strategy=plan.strategy,
+        source=plan.source,
+        digest=_digest(task),
+        stamp=stamp,
+        repeats=task.repeats,
+        again=spec.again,
+        approved=json.dumps(dict(spec.approved)) if spec.approved else None,
+        location=location,
+    )
+
+
+def _digest(task: Task) -> str:
+    """Return what stands for the meaning of a spec and of its target's columns, wherever the spec's text stands."""
+    how = Execution(method=task.spec.execution.method, transaction=task.spec.execution.transaction)
+    spec = replace(
+        task.spec,
+        file="",
+        folder="",
+        description=None,
+        owner=None,
+        tags=(),
+        execution=how,
+        limits=Limits(),
+        approved=(),
+        again=False,
+        restart=False,
+        wait=False,
+    )
+    text = re.sub(r"Location\([^)]*\)", "", repr((spec, task.stage, task.loaded, task.assignments)))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,254 @@
+"""CSV files as chunks of whole records, each of which can be read again from its beginning."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from copy import copy
+from dataclasses import replace
+
+from syncengine.model.facts import CsvFormat
+from syncengine.protocols import ChunkSize, CsvChunk, Position, Watch
+from syncengine.sources import _framing
+from syncengine.sources._csvfile import Body, CsvFile
+from syncengine.sources._quotes import Quotes
+from syncengine.sources._watch import last_end, watched
+
+# What is read where no record ends: a whole file.
+WHOLE = ChunkSize()
+
+
+class Stream:
+    """One file from some record on: normalised blocks, cut where a chunk is to end.
+
+    `place` is where the next record begins.  Blocks that can't be read again are kept until the chunk after theirs.
+    """
+
+    def __init__(self, file: CsvFile, after: Position) -> None:
+        self._file = file
+        self._stack = ExitStack()
+        self._reader = self._stack.enter_context(file.input.open(after.offset or 0))
+        self._body = Body(self._reader.blocks(), file.layout, file.label, after if after.offset else None)
+        self._blocks = self._body.blocks
+        self._ahead: deque[tuple[bytes, int]] = deque()
+        self._kept: list[tuple[bytes, int]] = []
+        self._quotes = Quotes(file.layout.form)
+        self._counted = 0
+        self.place = after
+        if not after.offset:
+            self.place = Position(part=after.part, line=self._body.line)
+            self._skip(after.records)
+
+    def _skip(self, records: int) -> None:
+        for _ in self.take(ChunkSize(records=records)) if records else ():
+            pass
+        self._kept.clear()
+
+    @property
+    def bytes_read(self) -> int:
+        return self._reader.bytes_read
+
+    @property
+    def done(self) -> bool:
+        """Tell whether no record is left; reads ahead to know."""
+        if not self._ahead and (block := self._fetch()) is not None:
+            self._ahead.append(block)
+        return not self._ahead
+
+    def take(self, size: ChunkSize) -> Iterator[bytes]:
+        """Yield blocks up to the end of a chunk, and move `place` there."""
+        self._kept.clear()
+        sent, before = 0, self.place
+        while not self.done:
+            block, count = self._ahead.popleft()
+            cut = self._end(block, count, size, sent, self.place.records - before.records)
+            taken = block if cut is None else block[:cut]
+            records = count if cut is None else self._records_in(taken, count, len(block))
+            if cut is not None and cut < len(block):
+                self._ahead.appendleft((block[cut:], count - records))
+            self._pass(taken, records)
+            sent += len(taken)
+            yield taken
+            if cut is not None:
+                break
+
+    def again(self) -> None:
+        """Put back what the last chunk took."""
+        self._ahead.extendleft(reversed(self._kept))
+        self._kept.clear()
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _fetch(self) -> tuple[bytes, int] | None:
+        block = next(self._blocks, None)
+        if block is None:
+            return None
+        count = self._body.records - self._counted
+        self._counted += count
+        return block, count
+
+    def _pass(self, taken: bytes, records: int) -> None:
+        self._quotes.skip(taken)
+        if not self._file.input.reopenable:
+            self._kept.append((taken, records))
+        ahead = sum(len(block) for block, _ in self._ahead)
+        self.place = replace(
+            self.place,
+            records=self.place.records + records,
+            line=self.place.line + taken.count(b"\n"),
+            offset=self._offset(ahead),
+        )
+
+    def _offset(self, ahead: int) -> int | None:
+        """Return the place in bytes, if the file can be sought and nothing was changed on the way."""
+        if not self._file.seekable or self._body.shifted:
+            return None
+        return self._reader.bytes_read - self._body.fed + self._body.passed - ahead
+
+    def _end(self, block: bytes, count: int, size: ChunkSize, sent: int, records: int) -> int | None:
+        """Return where in a block the chunk ends, None if beyond it."""
+        if size.records is not None and count and records + count >= size.records:
+            return nth_end(block, self._file.layout.form, self._quotes, size.records - records)
+        if size.bytes is not None and count and sent + len(block) >= size.bytes:
+            return last_end(block, copy(self._quotes))
+        return None
+
+    def _records_in(self, taken: bytes, count: int, whole: int) -> int:
+        if len(taken) == whole:
+            return count
+        return ends_in(taken, self._quotes)
+
+
+def ends_in(block: bytes, quotes: Quotes) -> int:
+    """Return how many records end in a block that begins in this state."""
+    inside, found = quotes.inside, 0
+    for piece in copy(quotes).split(block):
+        found += 0 if inside else piece.count(b"\n")
+        inside = not inside
+    return found
+
+
+def nth_end(block: bytes, form: CsvFormat, quotes: Quotes, number: int) -> int:
+    """Return where the record ends that is so many ends away."""
+    inside, at = quotes.inside, 0
+    for piece in copy(quotes).split(block):
+        ends = 0 if inside else piece.count(b"\n")
+        if ends >= number:
+            for _ in range(number):
+                at = block.index(b"\n", at) + 1
+            return at
+        number -= ends
+        at += len(piece) + len(form.quote)
+        inside = not inside
+    return len(block)
+
+
+class Chunk:
+    """Records of one file (protocols.CsvChunk)."""
+
+    def __init__(self, file: CsvFile, stream: Stream, size: ChunkSize, *, of_last_file: bool) -> None:
+        self.label = file.label
+        self.fields = file.fields
+        self.start = self.end = stream.place
+        self.last = False
+        self.records = 0
+        self._file = file
+        self._stream = stream
+        self._size = size
+        self._of_last_file = of_last_file
+
+    def blocks(self, watch: Watch | None = None) -> Iterator[bytes]:
+        blocks = self._stream.take(self._size)
+        if watch is not None:
+            blocks = watched(blocks, self._file.layout.form, self.label, self.start.line, watch)
+        for block in blocks:
+            self.records = self._stream.place.records - self.start.records
+            yield block
+        self.end = self._stream.place
+        self.last = self._of_last_file and self._stream.done
+        self.records = self.end.records - self.start.records
+
+    def locate(self, line: int) -> str:
+        """Return `file:line` of the start of the record whose last line COPY counted as `line`.
+
+        COPY counts the line ends inside quotes, but in the first record only the carriage returns, as it does
+        not know yet what a line end looks like.  For standard input it is about the record's last line.
+        """
+        if not self._file.input.reopenable:
+            return f"{self.label}:{line + self.start.line - 1}"
+        counted = 0
+        for start, record in records(self._file, self.start):
+            counted += 1 + record.count(b"\n" if counted else b"\r")
+            if counted >= line:
+                return f"{self.label}:{start}"
+        return self.label
+
+
+def records(file: CsvFile, after: Position) -> Iterator[tuple[int, bytes]]:
+    """Yield each record after a place with the line it starts in."""
+    stream = Stream(file, after)
+    try:
+        line = stream.place.line
+        for found in _framing.records(stream.take(WHOLE), file.layout.form, file.label, line):
+            file.bytes_read = stream.bytes_read
+            yield found
+        file.bytes_read = stream.bytes_read
+    finally:
+        stream.close()
+
+
+class CsvReading:
+    """Hand-over CSV_BYTES of files with the same fields (protocols.CsvBytes)."""
+
+    def __init__(self, files: Sequence[CsvFile], after: Position) -> None:
+        self._files = files
+        self._after = after
+        self._stream: Stream | None = None
+        self._chunk: Chunk | None = None
+        self._before = 0
+
+    @property
+    def bytes_read(self) -> int:
+        return self._before + (self._stream.bytes_read if self._stream is not None else 0)
+
+    def chunk(self, size: ChunkSize) -> CsvChunk | None:
+        if self._chunk is not None and self._chunk.last:
+            return None
+        stream = self._stream or self._open(self._after)
+        while stream is not None and self._chunk is not None and stream.done:
+            stream = self._next_file()
+        if stream is None:
+            return None
+        part = stream.place.part
+        of_last = part + 1 == len(self._files)
+        self._chunk = Chunk(self._files[part], stream, size, of_last_file=of_last)
+        return self._chunk
+
+    def rewind(self) -> None:
+        assert self._chunk is not None
+        assert self._stream is not None
+        start, file = self._chunk.start, self._files[self._chunk.start.part]
+        if file.input.reopenable:
+            self._stream.close()
+            self._open(start)
+        else:
+            self._stream.again()
+            self._stream.place = start
+        self._chunk = None
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def _open(self, after: Position) -> Stream | None:
+        self._stream = Stream(self._files[after.part], after) if after.part < len(self._files) else None
+        return self._stream
+
+    def _next_file(self) -> Stream | None:
+        assert self._stream is not None
+        part = self._stream.place.part + 1
+        self._before += self._stream.bytes_read
+        self._stream.close()
+        return self._open(Position(part=part))
