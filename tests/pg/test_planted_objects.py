@@ -225,7 +225,7 @@ def test_looking_for_a_bad_row_uses_nothing_that_is_planted(
     spec = tmp_path / "bad.yaml"
     spec.write_text(f"{{source: rows.csv, target: public.t, execution: {{method: {method}}}}}")
 
-    with pytest.raises(BadRow, match="rows.csv:3"):
+    with pytest.raises(BadRow, match=r"rows\.csv:3"):
         syncengine.run(spec, connection=planted.url)
 
 
