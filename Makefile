@@ -1,7 +1,7 @@
 # Everything a fresh clone needs: `make demo` and `make test`.  Wants Python >= 3.11 with venv, make, a package index;
 # for the servers that `make test` runs on, npm as well.
 
-.PHONY: help demo test test-all lint format clean
+.PHONY: help demo test test-all pooled chaos lint format clean
 .DEFAULT_GOAL := help
 
 # A name such as python3.13; without one the newest that is installed.
@@ -14,11 +14,19 @@ JOBS ?= 4
 # All that are supported.  18 comes with a package, the others are fetched once; see tests/servers.lock.json.
 PG ?= 18,17,16,15,14
 TESTED := SYNCENGINE_REQUIRE_PG=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal --pg $(PG)
+comma := ,
+# On the newest server, with a PgBouncer in transaction mode before it; `make test` does that to a part of the suite.
+POOLED := $(TESTED) --pg $(firstword $(subst $(comma), ,$(PG))) --pooled -m 'not slow'
+TESTED_POOLED := contracts pg/test_accumulation.py pg/test_crashes.py pg/test_group.py pg/test_many_specs.py \
+	pg/test_preview.py pg/test_returning.py pg/test_semantics.py pg/test_session.py
+MINUTES ?= 15
 
 help:
 	@echo 'make demo      sync a small shop into a PostgreSQL of its own, twice'
 	@echo 'make test      unit tests, and the suite on PostgreSQL $(PG)'
 	@echo 'make test-all  the same with the slow tests, and every test on the oldest as well; measures coverage'
+	@echo 'make pooled    the tests on servers through a PgBouncer in transaction mode'
+	@echo 'make chaos     faults at random for MINUTES=15, on PostgreSQL $(PG)'
 	@echo 'make lint      ruff, mypy, import contracts'
 	@echo 'make format    put the code into ruff'"'"'s form'
 	@echo 'make clean     remove the virtual environment and what tools left'
@@ -28,10 +36,19 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(TESTED) -m 'not slow'
+	@if command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ]; \
+	then echo 'a part of it through PgBouncer:'; $(POOLED) $(addprefix tests/,$(TESTED_POOLED)); \
+	else echo 'left out, as pgbouncer is not installed: a part of it through PgBouncer'; fi
 
 test-all: $(VENV)/.installed-dev
 	$(TESTED) --oldest-too --cov --cov-report=
 	@printf 'lines and branches covered: %s %%\n' "$$($(BIN)/python -m coverage report --format=total)"
+
+pooled: $(VENV)/.installed-dev
+	$(POOLED) tests/contracts tests/pg
+
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) --pg $(PG)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -165,7 +165,8 @@ def short(text: str) -> str:
 
 def _class_of(error: psycopg.Error, state: str | None) -> type[SyncError]:
     if state is None:
-        lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        # InternalError: a pooler whose server is gone sends two errors where the driver knows of one.
+        lost = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError))
         unsent = BadRow if isinstance(error, psycopg.DataError) else DatabaseError
         return ConnectionFailed if lost else unsent
     if state.startswith("08") or state in _GONE:

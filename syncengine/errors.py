@@ -13,6 +13,7 @@ SyncError
 ├── EmbeddedError        the embedded server cannot be installed, started or reached
 ├── SourceError          a file is missing, empty, unreadable or changed; an iterator raised
 ├── BadRow               a row that the target's types or constraints refuse
+├── TooManyBadRows       more rows would go to the quarantine than `bad_rows.max` allows
 ├── DuplicateKeys        one source holds several different rows with one key
 ├── NullKeys             a conflict key is NULL, or outside conflict_where
 ├── AmbiguousKey         a key of a mode without an index matches several stored rows
@@ -20,6 +21,7 @@ SyncError
 ├── Blocked              stopped before anything was published, by what the spec itself allows
 │   ├── LimitExceeded    a limit such as `max_deletes` or `min_rows`
 │   ├── CheckFailed      a query under `checks` was false or NULL
+│   ├── UnreadableKeys   a mode that deletes what is gone can't read the keys of all rows
 │   ├── WouldCascade     deleting would take rows of other tables along
 │   └── Locked           another run of the same spec into the same target is under way
 ├── TakenOver            another process has gone on with this run
@@ -181,6 +183,10 @@ class BadRow(SyncError):
     code = "bad-row"
 
 
+class TooManyBadRows(SyncError):
+    code = "too-many-bad-rows"
+
+
 class DuplicateKeys(SyncError):
     code = "duplicate-keys"
 
@@ -208,6 +214,10 @@ class LimitExceeded(Blocked):
 
 class CheckFailed(Blocked):
     code = "check-failed"
+
+
+class UnreadableKeys(Blocked):
+    code = "unreadable-keys"
 
 
 class WouldCascade(Blocked):

@@ -67,7 +67,7 @@ def _resolve_each(jobs: Sequence[Job], targets: Targets) -> list[_Work]:
     problems: list[SyncError] = []
     for job in jobs:
         try:
-            _, facts = look_at_source(job)
+            _, facts = look_at_source(job, targets)
             target = targets.connect(job.spec, job.project)
             task, _ = resolved(job.spec, facts, target.connection, run=SHOWN_RUN, inferred={}, allowed=True)
             found.append(_Work(task=task, target=target))

@@ -18,11 +18,15 @@ WORKER = "syncengine-worker"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A spec with the project it belongs to, and the rows that a Python caller handed over instead of a source."""
+    """A spec with the project it belongs to, and the rows that a Python caller handed over instead of a source.
+
+    `retried_run`: of a spec that reads its rows in the quarantine, only those of this run.
+    """
 
     spec: Spec
     project: Project
     rows: object = field(default=None, repr=False)
+    retried_run: str | None = None
 
 
 def approvals(given: Mapping[str, object]) -> dict[str, Limit]:

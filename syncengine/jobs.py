@@ -8,21 +8,24 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from syncengine.again import source_of_kept
 from syncengine.entering import entered, told, without_ledger
-from syncengine.errors import SyncError
+from syncengine.errors import Location, NullKeys, SourceError, SyncError, UnresolvedLookup
 from syncengine.execute.apply import Run
 from syncengine.execute.infer import infer
 from syncengine.execute.masking import mask
+from syncengine.execute.refusals import may_be_of_row
 from syncengine.execute.rehearsal import Rehearsal
+from syncengine.execute.searching import Search
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
 from syncengine.model.facts import SourceFacts
-from syncengine.model.plan import After, CopyIn, RunSql, Unit
+from syncengine.model.plan import After, CopyIn, RunSql, StageRecords, Unit
 from syncengine.model.report import Report
 from syncengine.model.task import QualifiedName
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
 from syncengine.protocols import Source
-from syncengine.sql import staging, steps
+from syncengine.sql import sifting, staging, steps
 
 if TYPE_CHECKING:
     import psycopg
@@ -60,7 +63,7 @@ class Ready:
 def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     """Plan a job against its database; without a `run` id only for showing."""
     spec = job.spec
-    source, facts = look_at_source(job)
+    source, facts = look_at_source(job, targets)
     target = targets.connect(spec, job.project)
     prepared = prepare(spec, source, target.connection, target=target.name, run=run or SHOWN_RUN, facts=facts)
     if job.project.group:
@@ -75,17 +78,20 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
     )
 
 
-def look_at_source(job: Job) -> tuple[Source, SourceFacts]:
+def look_at_source(job: Job, targets: Targets) -> tuple[Source, SourceFacts]:
     """Return the source of a job, and what it is.  Raises SyncError."""
     from syncengine.sources import IterableSource
 
     spec = job.spec
     try:
-        source = (
-            open_source(spec)
-            if job.rows is None
-            else IterableSource(job.rows, expected=expected_fields(spec))
-        )
+        if spec.retries:
+            source: Source = source_of_kept(
+                spec, targets.connect(spec, job.project).connection, job.retried_run
+            )
+        elif job.rows is None:
+            source = open_source(spec)
+        else:
+            source = IterableSource(job.rows, expected=expected_fields(spec))
         return source, source.describe()
     except SyncError as error:
         mask(error, spec.sensitive)
@@ -103,12 +109,56 @@ def carry_out(one: Ready, emit: ev.Emit) -> Report:
         # An earlier spec of the call may have lost the connection that this one was planned on.
         run.connection = one.connect()
         with entered(one, run) as prepared:
-            run.follow(without_ledger(inferred(prepared, run.connection, run).plan))
+            _follow(prepared, run)
     except SyncError as error:
         run.emit(ev.SpecFailed(error=error))
     run.emit(ev.SpecFinished(seconds=monotonic() - started))
     told(one, run)
     return run.report
+
+
+def _follow(prepared: Prepared, run: Run) -> None:
+    """Carry out a plan; once a row is met that is to be kept apart, do it over record by record."""
+    try:
+        run.follow(without_ledger(inferred(prepared, run.connection, run).plan))
+    except SyncError as error:
+        if prepared.task.tolerant or not is_kept_apart(prepared.spec, error):
+            _tell_of_more(prepared, run.connection, run, error)
+            raise
+        run.start_over(error)
+        run.follow(without_ledger(inferred(prepared.tolerant(), run.connection, run).plan))
+
+
+def _tell_of_more(
+    prepared: Prepared, connection: psycopg.Connection[TupleRow], run: Run, error: SyncError
+) -> None:
+    """Add to the error of a bad row where it is, if that is not known, and which others there are."""
+    if not may_be_of_row(error) or not prepared.facts.reopenable or prepared.untyped or connection.closed:
+        return
+    sought = prepared.searched(secrets.token_hex(6))
+    try:
+        samples = Search(sought.plan, connection, sought.source, lambda event: None).first_bad()
+    except SyncError:
+        return  # the error itself matters more than others like it
+    if not samples:
+        return
+    first = samples[0]
+    if error.location is None and first.line and error.sqlstate == first.sqlstate:
+        error.location = Location(first.place, first.line)
+    others = [str(sample) for sample in samples if Location(sample.place, sample.line) != error.location]
+    if len(samples) > 1 and others:
+        more = f"more bad rows: {'; '.join(others)}"
+        error.detail = f"{error.detail}; {more}" if error.detail else more
+    run.emit(ev.BadRowsFound(unit="", rows=len(samples), samples=samples))
+
+
+def is_kept_apart(spec: Spec, error: SyncError) -> bool:
+    """Tell whether an error may come of rows that the spec wants to be kept apart."""
+    if isinstance(error, NullKeys):
+        return spec.null_keys == "quarantine"
+    if isinstance(error, UnresolvedLookup):
+        return any(lookup.missing == "quarantine" for lookup in spec.lookups)
+    return spec.bad_rows.quarantine and (may_be_of_row(error) or isinstance(error, SourceError))
 
 
 def start(run: Run) -> None:
@@ -144,12 +194,8 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     shown = one.prepared
     # Two rehearsals at a time must not wait for each other's tables.
     own = shown.named(secrets.token_hex(6))
-    run = Rehearsal(own.plan, one.connection, own.source, emit)
-    run.emit(ev.SpecTurn(name=one.spec.name))
     try:
-        with run.rolled_back():
-            known = inferred(own, one.connection, run)
-            run.follow(known.rehearsal())
+        run, known = _rehearsed(own, one.connection, emit)
     except SyncError as error:
         return Failed(spec=one.spec, error=error)
     plan = known.named(SHOWN_RUN).plan
@@ -158,13 +204,30 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
     return replace(one, prepared=replace(shown, plan=plan))
 
 
+def _rehearsed(
+    own: Prepared, connection: psycopg.Connection[TupleRow], emit: ev.Emit
+) -> tuple[Rehearsal, Prepared]:
+    """Rehearse a plan, and if a row is to be kept apart once more as the run would then go on."""
+    run = Rehearsal(own.plan, connection, own.source, emit)
+    run.emit(ev.SpecTurn(name=own.spec.name))
+    try:
+        with run.rolled_back():
+            known = inferred(own, connection, run)
+            run.follow(known.rehearsal())
+    except SyncError as error:
+        if own.task.tolerant or not is_kept_apart(own.spec, error):
+            raise
+        return _rehearsed(own.tolerant(), connection, emit)
+    return run, known
+
+
 def _reading(first: Prepared) -> tuple[Unit, ...]:
     """Return the units that stage a source as text, to infer types from it; none if all types are known."""
     if not first.untyped:
         return ()
     stage, _ = staging.relations(first.task)
     copied = tuple(
-        replace(step, observes=True) if isinstance(step, CopyIn) else step
+        replace(step, observes=True) if isinstance(step, CopyIn | StageRecords) else step
         for step in steps.copied(first.task, stage)
     )
     read = Unit(name="read", steps=copied, repeatable=first.facts.reopenable)
@@ -177,7 +240,7 @@ def inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run
         return first
     stage, _ = staging.relations(first.task)
     drop = RunSql(title=f"drop {'.'.join(stage)}", sql=steps.text(staging.drop(stage)))
-    tidy = Unit(name="tidy", steps=(drop,), always=True)
+    tidy = Unit(name="tidy", steps=(drop, *sifting.tidied(first.task)), always=True)
     run.units(_reading(first))
     try:
         return _typed(first, connection, stage, run)
@@ -203,6 +266,7 @@ def _typed(
         inferred=by_column | {name: "text" for name in first.untyped if name not in by_column},
         staged_rows=run.report.rows_read,
         facts=first.facts,
+        tolerant=first.task.tolerant,
     )
 
 

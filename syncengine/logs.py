@@ -79,6 +79,10 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             getattr(log, steps)("step", unit=event.unit, step=event.step, rows=event.rows, seconds=seconds)
         case ev.RowsRead():
             log.info("rows read", rows=event.rows, bytes=event.bytes)
+        case ev.BadRowsFound():
+            log.warning("bad rows", rows=event.rows, unreadable_keys=event.unreadable)
+        case ev.StartedOver():
+            log.info("reading again record by record", reason=event.reason)
         case ev.RowsCounted():
             log.debug("rows counted", counter=event.counter, rows=event.rows)
         case ev.Classified():

@@ -115,7 +115,9 @@ def _with_hooks(unit: Unit, task: Task) -> Unit:
 
 
 def _hook(key: str, number: int, sql: str) -> RunSql:
-    return RunSql(title=f"{key}: statement {number + 1} of the spec", sql=sql, own_path=True, writes=True)
+    return RunSql(
+        title=f"{key}: statement {number + 1} of the spec", sql=sql, own_path=True, writes=True, hook=True
+    )
 
 
 def _arbiter(task: Task) -> tuple[str, ...]:
@@ -193,6 +195,11 @@ def _warnings(task: Task) -> Iterator[str]:
         yield "the source can be read only once: a run that stops between two chunks can't be gone on with"
     if (task.spec.execution.workers or 1) > 1:
         yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
+    if task.tolerant and not task.source.reopenable:
+        yield (
+            "the source can be read only once: to keep bad rows apart each record is read by itself and kept until the"
+            " end, which takes several times as long"
+        )
     if task.spec.before or task.spec.after:
         yield "the statements under before and after are not part of a preview: what they change is not counted"
     if task.spec.mode in ("upsert", "ignore", "mirror"):

@@ -11,7 +11,7 @@ from syncengine.arbiter import pick_inferred
 from syncengine.errors import Location, SpecErrors
 from syncengine.model.facts import ColumnFacts, IndexFacts, ServerFacts, SourceFacts, TableFacts
 from syncengine.model.plan import Plan
-from syncengine.model.spec import Expression, Spec
+from syncengine.model.spec import BadRows, Execution, Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
 from syncengine.resolve import in_order, operators, resolve
@@ -54,6 +54,16 @@ class Prepared:
         )
         return replace(self, task=task, plan=replace(self.plan, units=fresh.units))
 
+    def tolerant(self) -> Prepared:
+        """Return the same for a run that numbers its rows, and keeps those apart that can't be loaded."""
+        return replace(self, task=replace(self.task, tolerant=True)).named(self.task.run, self.task.holder)
+
+    def searched(self, run: str) -> Prepared:
+        """Return the same for another run that only looks for bad rows."""
+        spec = replace(self.task.spec, bad_rows=BadRows(quarantine=True), execution=Execution())
+        task = replace(self.task, spec=spec, tolerant=True, rehearsed=True)
+        return replace(self, task=task).named(run)
+
     def rehearsal(self) -> Plan:
         """Return the plan by which the run is rehearsed; its checks look at what the target would hold."""
         mode, strategies = registry.mode(self.spec.mode), registry.strategies()
@@ -87,11 +97,13 @@ def prepare(
     inferred: Mapping[str, str] | None = None,
     staged_rows: int | None = None,
     facts: SourceFacts | None = None,
+    tolerant: bool = False,
 ) -> Prepared:
     """Plan a spec; raises SyncError with everything that stands against it.
 
     `inferred` and `staged_rows` speak of a source that is in the staging table already, as text; `facts` saves
-    describing the source again.
+    describing the source again.  A `tolerant` run keeps bad rows apart from the start, as one does whose source
+    can't be read again for them.
     """
     task, declared = resolved(
         spec,
@@ -100,6 +112,7 @@ def prepare(
         run=run,
         inferred=inferred or {},
         staged_rows=staged_rows,
+        tolerant=tolerant,
     )
     untyped = undeclared(task, declared)
     if not untyped:
@@ -124,6 +137,7 @@ def resolved(
     inferred: Mapping[str, str],
     staged_rows: int | None = None,
     allowed: bool = False,
+    tolerant: bool = False,
 ) -> tuple[Task, Mapping[str, ColumnFacts]]:
     """Return the task of a spec, and the types of columns that it states or that were inferred.  Raises SpecErrors.
 
@@ -161,6 +175,9 @@ def resolved(
         infer_arbiter=infer_arbiter,
         looked_up=looked_up,
     )
+    # Chunks that are published can't be taken back once a bad row is met; a pipe can't be read again for one.
+    once = spec.quarantines and (not facts.reopenable or spec.execution.transaction == "chunk")
+    task = replace(task, tolerant=tolerant or once or spec.retries)
     task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
     return operators.in_full(task, expressions.in_full), declared
 

@@ -53,8 +53,10 @@ class Record:
     """One record of a source as it stands there, good or bad.
 
     `number` counts from 1 in the whole source, `line` in its file; 0 where it has no lines.  `first` and `last` are the
-    bytes that it takes in the file, uncompressed, from 0, the last one beyond its end.  `values` are those of
-    SourceFacts.fields, None where `fault` says why there are none.  `after` is where the next one begins.
+    bytes that it takes in the file, uncompressed, from 0, the last one beyond its end; 0 and no `raw` where it is no
+    file.  `values` are those of SourceFacts.fields (and of ABSENT where rows are partial), None where `fault` says why
+    there are none, `sqlstate` what the server would call it.  `head` is the header of its file.
+    `after` is where the next one begins.
     """
 
     number: int
@@ -65,6 +67,8 @@ class Record:
     raw: bytes
     values: tuple[object, ...] | None
     fault: str | None = None
+    sqlstate: str | None = None
+    head: bytes = b""
     after: Position = Position()
 
 
@@ -154,6 +158,13 @@ class Source(Protocol):
         """Return the rows that come after a place; what can be read only once is opened at its start, once."""
         ...
 
+    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+        """Yield the records that come after a position, the broken ones as well; the first is `number`.
+
+        Slow, and in bounded memory.  What it reads is read for good where the source can be read only once.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whereabouts:
@@ -178,6 +189,12 @@ class SourcePlugin(Protocol):
     options: ClassVar[Mapping[str, object]]
 
     def open_source(self, spec: SourceSpec, where: Whereabouts) -> Source: ...
+
+    def reopen_source(
+        self, spec: SourceSpec, where: Whereabouts, records: Sequence[tuple[str, bytes, bytes]]
+    ) -> Source:
+        """Return a source of records (label, header of the file, bytes) that such a source has given before."""
+        ...
 
 
 class Mode(Protocol):

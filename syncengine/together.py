@@ -12,9 +12,11 @@ from syncengine.errors import GroupRolledBack, OptionError, SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.group import Group, GroupFailed
 from syncengine.job import Failed
-from syncengine.jobs import Ready, inferred, not_started, start
+from syncengine.jobs import Ready, inferred, is_kept_apart, not_started, start
 from syncengine.model import events as ev
+from syncengine.model.plan import KeepBadRows
 from syncengine.model.report import Report
+from syncengine.prepare import Prepared
 
 
 def check_one_database(items: Sequence[Ready | Failed]) -> None:
@@ -53,7 +55,8 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
         with ExitStack() as stack:
             for one, run in zip(ready, runs, strict=True):
                 _start(one, run, stack)
-            Group(runs).carry_out()
+            prepared = {id(run): one for one, run in zip(ready, runs, strict=True)}
+            Group(runs, lambda run, error: _restart(prepared[id(run)], run, error)).carry_out()
     except GroupFailed as failed:
         for run in runs:
             error = failed.error if run is failed.run else _rolled_back(failed.run.plan.name, failed.error)
@@ -89,6 +92,23 @@ def _start(one: Ready, run: Run, stack: ExitStack) -> None:
         run.plan = without_ledger(inferred(prepared, run.connection, run).plan)
     except SyncError as error:
         raise GroupFailed(run, error) from error
+
+
+def _restart(one: Ready, run: Run, error: SyncError) -> bool:
+    """Have a run read its source record by record, if its error comes of rows that are to be kept apart."""
+    tidy = [unit for unit in run.plan.units if unit.always]
+    tolerant = any(isinstance(step, KeepBadRows) for step in run.plan.steps)
+    if tolerant or one.prepared.task.tolerant or not is_kept_apart(one.spec, error):
+        return False
+    run.start_over(error)
+    run.units(tidy)
+    # A run that was gone on with has its earlier name.
+    run.plan = without_ledger(inferred(_named_alike(one, run).tolerant(), run.connection, run).plan)
+    return True
+
+
+def _named_alike(one: Ready, run: Run) -> Prepared:
+    return one.prepared if run.entry is None else one.prepared.named(run.entry.run, run.entry.holder)
 
 
 def _rolled_back(name: str, error: SyncError) -> GroupRolledBack:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests import servers as machinery
+from tests.faults.pooler import Pooler, pooler
 from tests.servers import Database, MissingServer, Server, Session
 
 ROOT = Path(__file__).parent.parent
-SERVER_FOLDERS = (ROOT / "tests" / "pg", ROOT / "tests" / "contracts")
+SERVER_FOLDERS = tuple(ROOT / "tests" / name for name in ("pg", "contracts", "faults", "chaos"))
 CLI_SECONDS = 120
 
 GetServer = Callable[[str], Server]
@@ -24,10 +25,13 @@ SESSION = pytest.StashKey[Session]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --pg."""
+    """Add what the suite is run on."""
     default = ",".join(machinery.VERSIONS)
     parser.addoption(
         "--pg", default=default, help=f"PostgreSQL versions to test against, {default} unless stated"
+    )
+    parser.addoption(
+        "--pooled", action="store_true", help="put a PgBouncer before what the product connects to"
     )
     parser.addoption("--oldest-too", action="store_true", help="run every test on the oldest of them as well")
 
@@ -38,16 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SESSION] = machinery.joined()
         return
     if os.environ.get(machinery.REQUIRED_VARIABLE):
-        _require(_versions(config))
+        _require(versions(config))
     opened = ExitStack()
     config.stash[SESSION] = opened.enter_context(machinery.session())
     config.add_cleanup(opened.close)
 
 
-def _require(versions: list[str]) -> None:
-    missing = machinery.missing(versions)
+def _require(wanted: list[str]) -> None:
+    missing = machinery.missing(wanted)
     if missing:
-        here = ",".join(version for version in versions if version not in missing)
+        here = ",".join(version for version in wanted if version not in missing)
         remedy = f"\ntest those that are here: --pg {here}, or make test PG={here}" if here else ""
         raise pytest.UsageError("\n".join(missing.values()) + remedy)
 
@@ -55,20 +59,20 @@ def _require(versions: list[str]) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks for a server on the newest version, or on each if it is so marked."""
     if "server" in metafunc.fixturenames:
-        versions = _versions(metafunc.config)
+        chosen = versions(metafunc.config)
         if not metafunc.definition.get_closest_marker("every_server"):
-            oldest = versions[-1:] if metafunc.config.getoption("--oldest-too") else []
-            versions = list(dict.fromkeys((versions[0], *oldest)))
-        ids = [f"pg{version}" for version in versions]
-        metafunc.parametrize("server", versions, ids=ids, indirect=True, scope="session")
+            oldest = chosen[-1:] if metafunc.config.getoption("--oldest-too") else []
+            chosen = list(dict.fromkeys((chosen[0], *oldest)))
+        ids = [f"pg{version}" for version in chosen]
+        metafunc.parametrize("server", chosen, ids=ids, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server; leave out what its server is too old for."""
+    """Mark what needs a server; leave out what its server is too old for, or, pooled, what is about connections."""
     for item in items:
         if any(item.path.is_relative_to(folder) for folder in SERVER_FOLDERS):
             item.add_marker("pg")
-    left_out = [item for item in items if int(_version(item, config)) < _since(item)]
+    left_out = [item for item in items if int(_version(item, config)) < _since(item) or _direct(item, config)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 
@@ -80,20 +84,30 @@ def _version(item: pytest.Item, config: pytest.Config) -> str:
     return version
 
 
+def _direct(item: pytest.Item, config: pytest.Config) -> bool:
+    return bool(config.getoption("--pooled")) and item.get_closest_marker("direct") is not None
+
+
 def _since(item: pytest.Item) -> int:
     return max((mark.args[0] for mark in item.iter_markers("since")), default=0)
 
 
 @pytest.fixture(scope="session")
 def servers(pytestconfig: pytest.Config) -> Iterator[GetServer]:
-    """Give the server of a version; skip where it is missing."""
-    with pytestconfig.stash[SESSION].servers() as get:
+    """Give the server of a version, with --pooled behind a PgBouncer; skip where it is missing."""
+    session = pytestconfig.stash[SESSION]
+    poolers: dict[str, Pooler] = {}
+    with session.servers() as get, ExitStack() as held:
 
         def get_or_skip(version: str) -> Server:
             try:
-                return get(version)
+                server = get(version)
             except MissingServer as error:
                 pytest.skip(str(error))
+            if pytestconfig.getoption("--pooled") and version not in poolers:
+                poolers[version] = held.enter_context(pooler(server.url(), session.folder))
+                server.pooled = poolers[version].url
+            return server
 
         yield get_or_skip
 
@@ -158,10 +172,10 @@ def _clean_environment() -> dict[str, str]:
 
 def newest(config: pytest.Config) -> str:
     """Return the version to test on where it does not matter."""
-    return _versions(config)[0]
+    return versions(config)[0]
 
 
-def _versions(config: pytest.Config) -> list[str]:
+def versions(config: pytest.Config) -> list[str]:
     """Return the versions to test, newest first."""
     stated: str = config.getoption("--pg")
     return sorted({version.strip() for version in stated.split(",")}, key=int, reverse=True)

@@ -51,12 +51,13 @@ class MissingServer(Exception):
 
 
 class Database:
-    """A fresh database.  `conn` is in autocommit."""
+    """A fresh database.  `url` is for the product; `conn`, in autocommit, goes to the server with no pooler between."""
 
     def __init__(self, server: Server, name: str) -> None:
         self.server = server
         self.name = name
-        self.url = server.url(name)
+        self.direct = server.url(name)
+        self.url = server.pooled(self.direct)
 
     @cached_property
     def conn(self) -> psycopg.Connection:
@@ -64,7 +65,7 @@ class Database:
 
     def connect(self) -> psycopg.Connection:
         """Open one more connection, in autocommit; it is closed with the database."""
-        return psycopg.connect(self.url, autocommit=True)
+        return psycopg.connect(self.direct, autocommit=True)
 
     def execute(self, query: str, params: Params | None = None) -> list[tuple[object, ...]]:
         """Run a statement; return its rows, none where it has none."""
@@ -77,10 +78,11 @@ class Database:
 
 
 class Server:
-    """A running server; `version` is the major one."""
+    """A running server; `version` is the major one, `pooled` gives the URL by way of a pooler, if there is one."""
 
     def __init__(self, version: str, url: str) -> None:
         self.version = version
+        self.pooled: Callable[[str], str] = lambda url: url
         self._url = url
         self._admin = psycopg.connect(url, autocommit=True)
         # Copying files is all that PostgreSQL 14 does; later it must be asked for, and is quicker without fsync.
@@ -135,7 +137,7 @@ class Session:
         folder = Path(tempfile.mkdtemp(prefix="project-", dir=self.folder))
         folder.chmod(0o755)
         yield folder
-        _remove(folder, folder / ".syncengine" / "postgres")
+        _remove(folder)
 
 
 @contextmanager
@@ -149,7 +151,7 @@ def session() -> Iterator[Session]:
         with locks.exclusive(root / "lock"):
             for remains in root.glob("session-*"):
                 if locks.is_free(remains / "lock"):
-                    _remove(remains, *(remains / version for version in VERSIONS))
+                    _remove(remains)
             folder = Path(tempfile.mkdtemp(prefix="session-", dir=root))
             for opened in (root, folder):
                 opened.chmod(0o755)
@@ -158,7 +160,7 @@ def session() -> Iterator[Session]:
         try:
             yield Session(folder=folder)
         finally:
-            _remove(folder, *(folder / version for version in VERSIONS))
+            _remove(folder)
 
 
 def joined() -> Session:
@@ -219,8 +221,8 @@ def _cluster(home: Path) -> Cluster:
     )
 
 
-def _remove(folder: Path, *homes: Path) -> None:
-    for home in homes:
-        if home.exists():
-            embedded_server.stop(_cluster(home))
+def _remove(folder: Path) -> None:
+    """Remove a folder and what is in it, after the servers that may still run there."""
+    for lock in folder.rglob("keeper"):
+        embedded_server.stop(_cluster(lock.parent))
     shutil.rmtree(folder, ignore_errors=True)

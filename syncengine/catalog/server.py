@@ -81,7 +81,8 @@ def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts
 
 
 def _refuse_old(version: int) -> None:
-    if version < OLDEST:
+    # A connection that was lost a moment ago gives 0; the next query tells of the loss.
+    if 0 < version < OLDEST:
         raise TargetError(
             f"the server is PostgreSQL {version // 10000}, which is too old",
             hint=f"use PostgreSQL {OLDEST // 10000} or newer",

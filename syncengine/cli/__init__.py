@@ -24,11 +24,14 @@ _COMMANDS = {
     "history": "List what ran, newest first.",
     "init": "Write an example project, or a spec for a file.",
     "plan": "Show what a run would do and why; never writes.",
+    "quarantine": "The rows that could not be loaded: list, export, retry.",
     "run": "Make the targets hold what the sources say.",
     "schema": "Print the JSON Schema of spec and project files, for editors.",
     "show": "Show one run in full.",
     "validate": "Check specs without any server.",
 }
+# Commands that have commands of their own.
+_GROUPS = ("db", "quarantine")
 INVALID = 3
 
 
@@ -47,7 +50,7 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"syncengine.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name if cmd_name == "db" else "command")
+        command: click.Command = getattr(module, cmd_name if cmd_name in _GROUPS else "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -14,12 +14,13 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.connect import wrap
-from syncengine.errors import Conflict, ConnectionFailed, SourceError, SyncError
-from syncengine.execute import chunks, retry, transfer
+from syncengine.errors import BadRow, Conflict, ConnectionFailed, SourceError, SyncError
+from syncengine.execute import badrows, chunks, probing, retry, tolerant, transfer
 from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, taken_over, unclosed
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
 from syncengine.execute.masking import masking
+from syncengine.execute.refusals import Refusal, may_be_of_row, refusal
 from syncengine.execute.returning import PendingFile, write
 from syncengine.ledger import Entry, lease_seconds
 from syncengine.model import events as ev
@@ -32,10 +33,14 @@ from syncengine.model.plan import (
     CopyIn,
     Hold,
     InsertRows,
+    KeepBadRows,
     Plan,
+    Probe,
     Record,
+    RunSegments,
     RunSql,
     Sample,
+    StageRecords,
     Step,
     Unit,
     WriteFile,
@@ -94,6 +99,10 @@ class Run:
         self._connect = connect
         self._dice = random.Random()
         self._files: list[PendingFile] = []
+        self._at: Step | None = None
+        self._quiet = False
+        self.most: int | None = None
+        self.enough: int | None = None
         self.kinds: dict[str, frozenset[str]] | None = None
         self.part = 0
 
@@ -102,7 +111,15 @@ class Run:
         self.plan = plan
         self.units(plan.units)
 
+    def start_over(self, error: SyncError) -> None:
+        """Forget what was staged, for a run that keeps bad rows apart."""
+        if self.entry is not None:
+            chunks.forget(self)
+        self.emit(ev.StartedOver(reason=error.message))
+
     def emit(self, event: ev.Event) -> None:
+        if self._quiet:
+            return
         self.report = self.report.after(event)
         self._emit(event)
 
@@ -161,10 +178,17 @@ class Run:
         self.recorded |= any(step.phase == "run" for step in unit.closing) and not self.over
         self.committed(unit, started)
 
-    def attempt(self, unit: Unit, body: Body, before_again: Callable[[], bool] | None = None) -> None:
+    def attempt(
+        self,
+        unit: Unit,
+        body: Body,
+        before_again: Callable[[], bool] | None = None,
+        sift: Callable[[Unit, SyncError], bool] | None = None,
+    ) -> None:
         """Carry out a transaction; while others are in its way, or the server is away, roll back and try again.
 
-        `before_again` tells whether the transaction was committed after all.
+        `before_again` tells whether the transaction was committed after all, `sift` whether it can be tried again
+        without rows that the target refuses.
         """
         attempt = 1
         while True:
@@ -182,6 +206,11 @@ class Run:
                 attempt = self._pause(unit, attempt, error, lost=lost)
                 if before_again is not None and before_again():
                     return
+            except SyncError as error:
+                self.discard_files()
+                if not (sift or self.isolates)(unit, error):
+                    raise
+                self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message))
             except BaseException:
                 self.discard_files()
                 raise
@@ -234,6 +263,9 @@ class Run:
             with self.connection.transaction():
                 self.open(unit)
                 body(isolation == unit.isolation)
+                if unit.publishes or unit.chunks == "parts":
+                    # A deferred constraint that does not hold is told while it can be said which row it was.
+                    self.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         except NothingToDo:
             self.over = True
             self.emit(ev.PublishedBefore(unit=unit.name))
@@ -265,6 +297,61 @@ class Run:
             self._close_books(exact=exact)
         for step in unit.closing:
             self._record(unit, step, place)
+        self._at = None
+
+    def isolates(self, unit: Unit, error: SyncError, before: Callable[[], None] = lambda: None) -> bool:
+        """Take the rows out of staging that the target refuses; tell whether there are any.
+
+        `error` is what publishing failed with, `before` does what comes before the unit in its transaction.
+        """
+        found = self.refused(unit, error, before)
+        if not found or unit.probe is None:
+            return False
+        with self._masking(), probing.wrapped("taking bad rows out"), self.connection.transaction():
+            self.prepare()
+            badrows.take_out(self.connection, unit.probe.sieve, found)
+        return True
+
+    def refused(
+        self, unit: Unit, error: SyncError, before: Callable[[], None] = lambda: None
+    ) -> dict[int, Refusal]:
+        """Return the rows that the target refuses, by their numbers; none if the error is not of such rows."""
+        hooked = isinstance(self._at, RunSql) and self._at.hook
+        if unit.probe is None or hooked or not may_be_of_row(error):
+            return {}
+        with self._masking(), probing.wrapped("looking for the rows that are refused"):
+            self._quiet = True
+            try:
+                with self.connection.transaction(force_rollback=True):
+                    self.open(unit)
+                    before()
+                    found = self._refused(unit, unit.probe)
+            finally:
+                self._quiet = False
+        return {} if 0 in found else found  # 0 are deletes, which are no row of the source
+
+    def _refused(self, unit: Unit, probe: Probe) -> dict[int, Refusal]:
+        """Return the rows that the target refuses, by the steps of the unit up to its writing."""
+        self.prepare()
+        ahead, hooks = badrows.before_writing(unit)
+        self.steps(ahead, ahead.steps, last_resort=True)
+        kept = next((step for step in (*unit.steps, *unit.sift) if isinstance(step, KeepBadRows)), None)
+        return self._probed(probe, hooks, enough=badrows.enough(kept.most) if kept is not None else None)
+
+    def _probed(
+        self, probe: Probe, hooks: Sequence[RunSql], *, enough: int | None = None
+    ) -> dict[int, Refusal]:
+        """Return the rows that the target refuses, of those that are classified."""
+        for statement in probe.prepare:
+            self.connection.execute(statement.encode())
+        numbers = [int(row[0]) for row in self.connection.execute(probe.numbers.encode())]
+        return probing.guilty(
+            self.connection,
+            numbers,
+            lambda: probing.applied(self.connection, probe.writes, hooks, self._use_path),
+            lambda error: refusal(error, self.plan.sensitive, self.plan.target),
+            enough=enough,
+        )
 
     def check(self, unit: Unit) -> None:
         """Evaluate the user's queries on the result."""
@@ -341,6 +428,7 @@ class Run:
     def timed(self, unit: Unit, step: Step, carry_out: Callable[[], int] | None = None) -> None:
         """Carry out a step, by `carry_out` if that is given; tell how many rows it was about and how long it took."""
         started = time.monotonic()
+        self._at = step
         self.emit(ev.StepStarted(unit=unit.name, step=step.title))
         with self._masking():
             try:
@@ -359,6 +447,15 @@ class Run:
                 return self._run_sql(unit, step)
             case CopyIn():
                 return self._copy(unit, step)
+            case StageRecords():
+                return self._stage(unit, step)
+            case RunSegments():
+                found = probing.run_segments(step, self.connection, self.plan.sensitive, self.plan.target)
+                if found and step.sieve is not None:
+                    badrows.take_out(self.connection, step.sieve, found)
+                return 0
+            case KeepBadRows():
+                return self._keep(unit, step)
             case InsertRows():
                 sent = transfer.insert(step, self.connection, self.source)
                 self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
@@ -421,6 +518,38 @@ class Run:
             self.emit(ev.Classified(unit=unit.name, insert=sent.rows, update=0, unchanged=0, skipped=0))
             self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=sent.taken))
         return sent.taken
+
+    def _stage(self, unit: Unit, step: StageRecords) -> int:
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
+        facts = self.source.describe()
+        stager = tolerant.Stager(step, self.connection, facts, self.plan.sensitive, self.plan.target)
+        enough = self.enough or badrows.enough(step.most)
+        tolerant.stage(stager, self.source, self.emit, most=self.most, enough=enough)
+        if step.most is not None and step.most.count is not None and stager.bad > step.most.count:
+            bad = ev.BadRowsFound(unit=unit.name, rows=stager.bad, samples=tuple(stager.samples))
+            self.emit(bad)
+            raise badrows.excess(step.most, bad, stager.rows, step.location)
+        limit = dict(self.plan.settings)["statement_timeout"]
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
+        if stager.bad and not step.tolerates:
+            raise BadRow(str(stager.samples[0]))
+        if stager.kinds is not None and facts.csv is None:
+            self.kinds = {name: frozenset(found) for name, found in stager.kinds.items()}
+        self.emit(ev.RowsRead(unit=unit.name, rows=stager.rows, bytes=facts.bytes or stager.bytes))
+        return stager.rows - stager.bad
+
+    def _keep(self, unit: Unit, step: KeepBadRows) -> int:
+        found = badrows.found(step, self.connection, unit.name)
+        if found.rows:
+            self.emit(found)
+        before = self.report.counts.quarantined
+        error = badrows.too_many(step, found, self.report.books.rows_read, before)
+        if error is not None:
+            self._block(error)
+        if step.sql:
+            self.connection.execute(step.sql.encode())
+        self.emit(ev.RowsCounted(unit=unit.name, counter="quarantined", rows=found.rows))
+        return found.rows
 
     def _check(self, step: Check) -> int:
         try:

@@ -38,14 +38,18 @@ def blame(
     line = copy_line(error.diag.context or "") if row is None else row
     wrapped.location = place(locate(line)) if line is not None else None
     wrapped.hint = wrapped.hint or _hint(error)
-    column = re.search(
-        r'^COPY .+?, column (.+?): (?:"|null input)', error.diag.context or "", re.MULTILINE | re.DOTALL
-    )
-    if column:
-        wrapped.message = f"column {column[1].removesuffix(AS_READ)}: {wrapped.message}"
+    if column := column_of(error):
+        wrapped.message = f"column {column}: {wrapped.message}"
     elif overflowing := _overflowing(error, columns):
         wrapped.message = f"column {' or '.join(overflowing)}: {wrapped.message}"
     return wrapped
+
+
+def column_of(error: psycopg.Error) -> str | None:
+    """Return the column that COPY names in the context of its error."""
+    context = error.diag.context or ""
+    found = re.search(r'^COPY .+?, column (.+?): (?:"|null input)', context, re.MULTILINE | re.DOTALL)
+    return found[1].removesuffix(AS_READ) if found else None
 
 
 def _overflowing(error: psycopg.Error, columns: Sequence[StagedColumn]) -> list[str]:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 from syncengine import ledger
 from syncengine.errors import BooksDoNotClose, ConnectionFailed, SyncError, TakenOver
-from syncengine.execute import transfer
+from syncengine.execute import badrows, transfer
 from syncengine.execute.complaints import unclosed_part
 from syncengine.execute.reading import Chunk, Reading, reading
+from syncengine.execute.refusals import Refusal
 from syncengine.model import events as ev
-from syncengine.model.plan import CopyIn, Hold, Phase, Unit
+from syncengine.model.plan import CopyIn, Hold, Phase, RunSql, Unit
 from syncengine.protocols import START, ChunkSize, Position
 
 if TYPE_CHECKING:
     from syncengine.execute.apply import Run
 
 # The parameters of a Record beside its counters, where they mean nothing.
-NO_PLACE: Mapping[str, object] = {"number": None, "starts": None, "ends": None, "complete": True}
+NO_PLACE: Mapping[str, object] = {"number": 1, "starts": None, "ends": None, "complete": True}
 
 
 def of_source(run: Run, unit: Unit) -> None:
@@ -119,7 +120,7 @@ def of_parts(run: Run, unit: Unit) -> None:
             started = time.monotonic()
             run.part = number
             part = _OfPart(run, unit, number)
-            run.attempt(unit, part.body, part.committed)
+            run.attempt(unit, part.body, part.committed, part.sift)
             run.chunk_committed(unit, number, parts, started)
     run.part = 0
 
@@ -129,15 +130,27 @@ class _OfPart:
         self._run = run
         self._unit = unit
         self._number = number
+        self._bad: dict[int, Refusal] = {}
 
     def body(self, as_planned: bool) -> None:
         run, unit = self._run, self._unit
         run.prepare()
-        run.steps(unit, unit.steps, last_resort=not as_planned)
+        taken = next(place for place, step in enumerate(unit.steps) if isinstance(step, RunSql)) + 1
+        run.steps(unit, unit.steps[:taken], last_resort=True)
+        if self._bad and unit.probe is not None:
+            badrows.note(run.connection, unit.probe.sieve, self._bad)
+            run.steps(unit, unit.sift, last_resort=True)
+        run.steps(unit, unit.steps[taken:], last_resort=not as_planned)
         error = unclosed_part(run.report.pending, exact=unit.exact and as_planned)
         if error is not None:
             raise error
         run.close(unit, exact=False, number=self._number)
+
+    def sift(self, unit: Unit, error: SyncError) -> bool:
+        """Note which rows of the part the target refuses; tell whether there are any that were not known."""
+        before = len(self._bad)
+        self._bad |= self._run.refused(unit, error)
+        return len(self._bad) > before
 
     def committed(self) -> bool:
         if self._number not in _numbers(self._run, "publish"):
@@ -152,7 +165,7 @@ def found_committed(run: Run, unit: Unit) -> None:
 
 def is_done(run: Run, phase: Phase) -> bool:
     """Tell whether a unit that stands between those of chunks was committed by an earlier process."""
-    return phase == "arrange" and run.entry is not None and bool(_numbers(run, phase))
+    return phase in ("stage", "arrange") and run.entry is not None and bool(_numbers(run, phase))
 
 
 def look_again(run: Run) -> None:
@@ -165,6 +178,13 @@ def look_again(run: Run) -> None:
         run.connection, run.entry.schema, run.entry.run
     ):
         raise StagingGone
+
+
+def forget(run: Run) -> None:
+    """Forget the chunks that are staged, since they are staged in another way."""
+    assert run.entry is not None
+    ledger.forget_chunks(run.connection, run.entry, ("stage", "arrange"))
+    run.chunks["stage"] = 0
 
 
 def forget_staging(run: Run, units: Sequence[Unit]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -46,8 +47,11 @@ def _blaming(run: Run, others: Sequence[Run] = ()) -> Iterator[None]:
 class Group:
     """Runs that share a connection.  Each stages by itself; their publishing units are one transaction."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    """`restart` has a run stage its rows once more if its error comes of rows to be kept apart, else says no."""
+
+    def __init__(self, runs: Sequence[Run], restart: Callable[[Run, SyncError], bool]) -> None:
         self._runs = runs
+        self._restart = restart
 
     @property
     def _connection(self) -> psycopg.Connection[TupleRow]:
@@ -57,8 +61,16 @@ class Group:
         """Stage and publish together.  Raises GroupFailed, after which nothing is published."""
         for run in self._runs:
             with _blaming(run):
-                run.units([unit for unit in run.plan.units if not (unit.publishes or unit.always)])
+                try:
+                    self._stage(run)
+                except SyncError as error:
+                    if not self._restart(run, error):
+                        raise
+                    self._stage(run)
         self._publish()
+
+    def _stage(self, run: Run) -> None:
+        run.units([unit for unit in run.plan.units if not (unit.publishes or unit.always)])
 
     def _publish(self) -> None:
         """Publish in one transaction, as often as other transactions are in its way."""
@@ -76,7 +88,11 @@ class Group:
                 if not lost:
                     for run in self._runs:
                         run.discard_files()
-                if not (isinstance(failed, GroupFailed) and _may_repeat(failed, attempt)):
+                if not isinstance(failed, GroupFailed):
+                    raise
+                if not lost and self._without_refused(failed, attempt):
+                    continue
+                if not _may_repeat(failed, attempt):
                     raise
                 pause = retry.wait(attempt, dice, away=lost)
                 for run in self._runs:
@@ -108,6 +124,32 @@ class Group:
         except SyncError as error:
             # The rows of all are there to stay; only this one's file is not where it should be.
             run.emit(ev.SpecFailed(error=error))
+
+    def _without_refused(self, failed: GroupFailed, attempt: int) -> bool:
+        """Take out the rows that the targets refuse, or stage them so that they can be; tell whether that was done.
+
+        A constraint that is told at the end may be that of any of the runs.
+        """
+        others = [run for run in self._runs if run is not failed.run]
+        for run in (failed.run, *others):
+            with _blaming(run):
+                if run.isolates(_publishing(run), failed.error, partial(self._perform_others, run, attempt)):
+                    return True
+        with _blaming(failed.run):
+            if not self._restart(failed.run, failed.error):
+                return False
+            self._stage(failed.run)
+        return True
+
+    def _perform_others(self, one: Run, attempt: int) -> None:
+        """Publish what comes before a run, and of what comes after it what can be."""
+        place = self._runs.index(one)
+        self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+        for run in self._runs[:place]:
+            self._perform(run, attempt, as_planned=True)
+        for run in self._runs[place + 1 :]:
+            with suppress(SyncError, psycopg.Error):
+                self._perform(run, attempt, as_planned=True)
 
     def _transaction(self, attempt: int) -> None:
         started = time.monotonic()

@@ -12,11 +12,16 @@ import psycopg
 
 from syncengine.connect import wrap
 from syncengine.errors import SyncError
+from syncengine.execute import badrows
 from syncengine.execute.apply import NothingToDo, Run
 from syncengine.execute.guards import FailedCheck, check_error
+from syncengine.execute.refusals import Refusal
 from syncengine.model import events as ev
-from syncengine.model.plan import CheckResult, Counter, RunSql, Sample, Step, Unit, WriteFile
+from syncengine.model.plan import CheckResult, Counter, Probe, RunSql, Sample, Step, Unit, WriteFile
 from syncengine.model.preview import Preview, SampleRow
+
+# What a preview says of a spec that keeps bad rows apart.
+TARGETS_OWN = "which rows the table's own constraints and triggers refuse"
 
 
 class Rehearsal(Run):
@@ -32,7 +37,11 @@ class Rehearsal(Run):
     @property
     def preview(self) -> Preview:
         return Preview(
-            counts=self.report.counts, samples=self._samples, error=self._blocked, unchecked=self._unchecked
+            counts=self.report.counts,
+            samples=self._samples,
+            error=self._blocked,
+            unchecked=self._unchecked,
+            bad_rows=self.report.bad_rows,
         )
 
     @contextmanager
@@ -57,11 +66,25 @@ class Rehearsal(Run):
         self.connection.execute(self._settings())
         try:
             self.steps(unit, unit.steps, last_resort=False)
+            if unit.probe is not None:
+                # To try them would be to write: triggers would run, sequences move and rows be locked.
+                self._unchecked = (*self._unchecked, TARGETS_OWN)
         except NothingToDo:
             self.emit(ev.PublishedBefore(unit=unit.name))
         if unit.publishes:
             self._close_books(exact=not self.report.published_before)
         self.emit(ev.UnitRehearsed(unit=unit.name, seconds=time.monotonic() - started))
+
+    def _refused_of(self, rest: Unit, probe: Probe, *, enough: int | None = None) -> dict[int, Refusal]:
+        """Return the rows that the target refuses of those that are staged; nothing of the trial stays."""
+        ahead, _ = badrows.before_writing(rest)
+        quiet, self._quiet = self._quiet, True
+        try:
+            with self.connection.transaction(force_rollback=True):
+                self.steps(ahead, ahead.steps, last_resort=True)
+                return self._probed(probe, (), enough=enough)
+        finally:
+            self._quiet = quiet
 
     def _wants(self, step: Step, *, last_resort: bool) -> bool:
         return isinstance(step, Sample) or super()._wants(step, last_resort=last_resort)

@@ -16,6 +16,7 @@ from syncengine.connect import wrap
 from syncengine.errors import BadRow, BooksDoNotClose, SourceError, SyncError
 from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
+from syncengine.execute.copying import copying
 from syncengine.execute.reading import Chunk, Reading, RowChunk, reading
 from syncengine.execute.values import NoText, kind_of, to_text
 from syncengine.execute.watching import loss_of, rules, watch
@@ -114,7 +115,7 @@ def _copy_csv(
     statement = staging.copy_in((step.schema, step.table), columns, step.csv)
     with connection.cursor() as cursor:
         try:
-            with cursor.copy(statement) as stream:
+            with copying(cursor, statement) as stream:
                 for block in chunk.blocks(watch(chunk, step)):
                     stream.write(block)
                     ticker.tell(None, found.bytes_read)
@@ -155,7 +156,7 @@ def _copy_texts(
     number = 0
     with connection.cursor() as cursor:
         try:
-            with cursor.copy(statement) as stream:
+            with copying(cursor, statement) as stream:
                 for row in rows:
                     number += 1
                     stream.write_row(row)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg.sql import SQL, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import Locked, SyncError, UnfinishedRun
@@ -75,7 +76,10 @@ def transaction(connection: Connection, doing: str) -> Iterator[None]:
     try:
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         with connection.transaction():
+            # A process that stands still in here must not keep others from the ledger for longer than its lease.
+            idle = Literal(f"{round(lease_seconds() * 1000)}ms")
             connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+            connection.execute(SQL("SET LOCAL idle_in_transaction_session_timeout = {}").format(idle))
             yield
     except psycopg.Error as error:
         raise wrap(error, doing=doing) from error

@@ -34,7 +34,7 @@ def intact(connection: Connection, schema: str, run: str) -> bool:
     )
     tables = tables_of(connection, schema).get(run, [])
     for phase, table in (("arrange", of_stage(run) + "_parts"), ("stage", of_stage(run))):
-        if phase in phases:
+        if phase in phases:  # once the parts are cut, nothing else is needed
             if table not in tables:
                 return False
             row = connection.execute(sql.count_rows((schema, table))).fetchone()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from syncengine.errors import SyncError
+from syncengine.model.badrows import BadRowSample
 from syncengine.model.plan import Counter
 
 
@@ -56,6 +57,23 @@ class RowsRead:
     unit: str
     rows: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRowsFound:
+    """How many rows can't be loaded, the first of them, and of how many the key can't be read where that matters."""
+
+    unit: str
+    rows: int
+    samples: tuple[BadRowSample, ...]
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedOver:
+    """Nothing of what was done so far counts: the source is read again, record by record."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +208,8 @@ Event = (
     | StepStarted
     | Progress
     | RowsRead
+    | BadRowsFound
+    | StartedOver
     | RowsCounted
     | Classified
     | StepFinished

@@ -69,7 +69,10 @@ def _preview_lines(preview: Preview) -> Iterator[str]:
     yield f"  | skipped    {counts.skipped:>12,}"
     if counts.duplicates:
         yield f"  2 duplicates {counts.duplicates:>12,}"
+    if counts.quarantined:
+        yield f"  ! quarantine {counts.quarantined:>12,}"
     yield f"  rows read    {counts.rows_read:>12,}"
+    yield from (f"  bad row  {visible(str(sample))}" for sample in preview.bad_rows)
     if preview.unchecked:
         yield f"  not checked before a run: {', '.join(preview.unchecked)}"
     for sample in preview.samples:
@@ -177,6 +180,7 @@ def document(plan: Plan) -> dict[str, object]:
         ],
         **counts,
         "samples": [_sample(sample) for sample in preview.samples] if preview is not None else None,
+        "bad_rows": [sample.document() for sample in preview.bad_rows] if preview is not None else None,
         "unchecked": list(preview.unchecked) if preview is not None else None,
         "error": error.document() if error is not None else None,
     }

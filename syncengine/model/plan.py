@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from syncengine.errors import Location
 from syncengine.model.facts import CsvFormat, Handover
-from syncengine.model.spec import CheckSpec, Limits, Returning
+from syncengine.model.spec import CheckSpec, Limit, Limits, Returning
 from syncengine.redact import redact, redacted_repr
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class RunSql:
     or is the user's own, so that a preview leaves it out.  `last_resort`: it runs only in a
     unit's final, READ COMMITTED attempt.  `parts` are run only where a value makes the whole fail, to learn which
     column is to blame.  `spares`: the statement is a short cut; if it succeeds, so many of the steps after it are left
-    out, if it fails it leaves no trace and they are carried out.
+    out, if it fails it leaves no trace and they are carried out.  `hook`: it is the user's own, and no row is to blame
+    where it fails.
     """
 
     title: str
@@ -70,6 +71,7 @@ class RunSql:
     last_resort: bool = False
     parts: tuple[Part, ...] = ()
     spares: int = 0
+    hook: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,85 @@ class CopyIn:
     observes: bool = False
     chunk_bytes: int | None = None
     chunk_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sieve:
+    """How a row that can't be loaded is taken out: `note` tells of it by its number, `move` takes all that are noted
+    out of staging.
+    """
+
+    note: str
+    move: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecords:
+    """Bring the source into staging record by record, with their numbers; bad ones are taken out.
+
+    `sql` copies texts, `raw` the records as they stand in the source.  What can be read of a bad one's `keys` goes by
+    `aside`, where that matters.  `tolerates` False: the first one fails; beyond `most` no more are read.
+    `observes` as in CopyIn.
+    """
+
+    title: str
+    sql: str
+    raw: str
+    sieve: Sieve
+    columns: tuple[StagedColumn, ...]
+    keys: tuple[str, ...] = ()
+    aside: str = ""
+    tolerates: bool = True
+    observes: bool = False
+    most: Limit | None = None
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSegments:
+    """A statement over the staged rows.  If a value makes it fail, it is run by segments of them, and what can't be
+    done for one row alone is taken out by `sieve`; without one, that row is left out.
+
+    `numbers` lists the rows' numbers, `segment` is the statement for those between two of them.
+    """
+
+    title: str
+    sql: str
+    segment: str
+    numbers: str
+    sieve: Sieve | None = None
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepBadRows:
+    """Count the bad rows, stop if there are more than `most` or if `strict` and a key among them can't be read, and
+    keep them (`sql`, empty in a preview).
+
+    `count` gives (rows, those with an unreadable key), `sample` the first ones: (place, line, number, column, SQLSTATE,
+    constraint, message).
+    """
+
+    title: str
+    sql: str
+    count: str
+    sample: str
+    most: Limit | None = None
+    strict: bool = False
+    location: Location | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """How to find the rows that the target refuses: `prepare` makes a segment of the rows, `writes` reads it.
+
+    `numbers` lists the rows' numbers.
+    """
+
+    prepare: tuple[str, ...]
+    numbers: str
+    writes: tuple[RunSql, ...]
+    sieve: Sieve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +297,9 @@ class WriteFile:
 Step = (
     RunSql
     | CopyIn
+    | StageRecords
+    | RunSegments
+    | KeepBadRows
     | InsertRows
     | Check
     | Classify
@@ -240,7 +324,8 @@ class Unit:
     snapshot is taken: locks, so that nothing changes between the two; `closing` once the books are closed.
     `chunks`: the unit is carried out once for each chunk of the source, what comes before its CopyIn with the first and
     what comes after it with the last one; or once for each of the parts that staging was cut into.
-    `tries`: what it counts is not done by it.
+    `tries`: what it counts is not done by it.  `probe` finds the rows that the target refuses,
+    and in a unit of a part `sift` takes them out of it.
     """
 
     name: str
@@ -254,6 +339,8 @@ class Unit:
     always: bool = False
     repeatable: bool = True
     exact: bool = False
+    probe: Probe | None = None
+    sift: tuple[Step, ...] = ()
 
     @property
     def of_run(self) -> tuple[Step, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from syncengine.errors import SyncError
+from syncengine.model.badrows import BadRowSample
 from syncengine.model.report import Counts
 
 Row = Mapping[str, str | None]
@@ -32,13 +33,14 @@ class SampleRow:
 class Preview:
     """The books as the run would close them, and the limit or check that would stop it.
 
-    `unchecked` are the checks that only a run can evaluate.
+    `bad_rows` are the first rows that can't be loaded.  `unchecked` are the checks that only a run can evaluate.
     """
 
     counts: Counts
     samples: tuple[SampleRow, ...] = ()
     error: SyncError | None = None
     unchecked: tuple[str, ...] = ()
+    bad_rows: tuple[BadRowSample, ...] = ()
 
     @property
     def changes(self) -> int:

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
+from syncengine.model.badrows import BadRowSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ COUNTERS = (
 class Report:
     """One spec's run.  Counters hold committed work only; `seconds` is wall time.
 
+    `bad_rows` are the first ones that can't be loaded; because of `unreadable` keys among them nothing was deleted.
     `published_before`: nothing was done, since the spec has published the same contents already.
     """
 
@@ -89,6 +91,8 @@ class Report:
     files: tuple[str, ...] = ()
     retries: int = 0
     published_before: bool = False
+    bad_rows: tuple[BadRowSample, ...] = ()
+    unreadable: int = 0
     pending: Counts = field(default=Counts(), repr=False)
 
     @classmethod
@@ -113,6 +117,10 @@ class Report:
                 return replace(self, pending=Counts())
             case ev.RowsRead():
                 return self._add(Counts(rows_read=event.rows, bytes_read=event.bytes))
+            case ev.BadRowsFound():
+                return replace(self, bad_rows=event.samples, unreadable=event.unreadable)
+            case ev.StartedOver():
+                return replace(self, counts=Counts(), pending=Counts())
             case ev.RowsCounted():
                 return self._add(Counts(**{event.counter: event.rows}))
             case ev.Classified():
@@ -172,7 +180,14 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        return self.error.exit_code if self.error else 0
+        if self.error is not None:
+            return self.error.exit_code
+        return 4 if self.quarantined else 0
+
+    @property
+    def suppressed(self) -> bool:
+        """Tell that nothing was deleted, as the keys of bad rows can't be read (docs/spec.md §11, rule 5)."""
+        return self.ok and self.unreadable > 0
 
     @property
     def rows_read(self) -> int:

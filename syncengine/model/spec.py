@@ -14,7 +14,7 @@ from syncengine.errors import Location
 from syncengine.redact import redacted_repr
 
 ModeName = str
-NullKeys = Literal["error", "insert", "match"]
+NullKeys = Literal["error", "quarantine", "insert", "match"]
 RuleName = Literal["coalesce", "greatest", "least", "sum", "append", "jsonb_merge"]
 Volatility = Literal["immutable", "stable"]
 
@@ -190,7 +190,7 @@ class Lookup:
     table: TargetSpec
     match: tuple[Assign, ...]
     select: str | None = None
-    missing: Literal["error", "null"] = "error"
+    missing: Literal["error", "quarantine", "null"] = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +238,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BadRows:
+    """What happens to rows that can't be read or that the target refuses; `max` is a number of rows, or a share of
+    those read, beyond which nothing is published.
+    """
+
+    quarantine: bool = False
+    max: Limit | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSpec:
     """A boolean query on the target as it would be published; false and NULL roll back."""
 
@@ -279,9 +289,9 @@ class Spec:
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
-    `allow_functions` and `roots` come from the project file; `again`, `restart`, `wait`, `approved` and `previewed`
-    from the call: publish a source once more; start an unfinished run over; wait for another run; limits lifted; only
-    count and show what would change.
+    `allow_functions` and `roots` come from the project file; `again`, `restart`, `wait`, `approved`, `previewed` and
+    `retries` from the call: publish a source once more; start an unfinished run over; wait for another run; limits
+    lifted; only count and show what would change; the source is what was quarantined before.
     """
 
     name: str
@@ -305,6 +315,7 @@ class Spec:
     null_keys: NullKeys | None = None
     duplicates: Duplicates = Duplicates()
     lookups: tuple[Lookup, ...] = ()
+    bad_rows: BadRows = BadRows()
     delete: Delete = Delete()
     history: History = History()
     limits: Limits = Limits()
@@ -320,12 +331,19 @@ class Spec:
     wait: bool = False
     approved: tuple[tuple[str, str], ...] = ()
     previewed: bool = False
+    retries: bool = False
     depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"
     marks: Mapping[str, Location] = field(default_factory=dict, repr=False, compare=False)
 
     __repr__ = redacted_repr
+
+    @property
+    def quarantines(self) -> bool:
+        """Tell whether a row that can't be loaded is kept apart, for whatever reason."""
+        missing = any(lookup.missing == "quarantine" for lookup in self.lookups)
+        return self.bad_rows.quarantine or self.null_keys == "quarantine" or missing or self.retries
 
     def mark(self, pointer: str) -> Location:
         """Return the place of the value at `pointer`, or of its nearest parent that has one."""

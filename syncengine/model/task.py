@@ -159,6 +159,7 @@ class Task:
     gets to the target while the mode does its work, so that a row keeps its place.  `rehearsed`: nothing of it stays.
     `run` names the staging tables and the ledger's entry, `holder` is the process that has it, if not of the same name.
     `predicate` tells which rows meet conflicts: the arbiter's, which is `conflict_where` or wider; None for all.
+    `tolerant`: staging numbers its rows as the source does, and those that can't be loaded are kept apart.
     `lacking` says which rights the role has not that a run needs, where it is only to be previewed.
     """
 
@@ -176,7 +177,7 @@ class Task:
     arbiter: IndexFacts | None = None
     predicate: Expression | None = None
     assignments: tuple[Assignment, ...] = ()
-    null_keys: Literal["error", "insert", "match"] = "error"
+    null_keys: Literal["error", "quarantine", "insert", "match"] = "error"
     relation: QualifiedName = ("pg_temp", "stage")
     resets: tuple[Assignment, ...] = ()
     soft: SoftDelete | None = None
@@ -187,6 +188,7 @@ class Task:
     staged_rows: int | None = None
     infers: bool = False
     lacking: tuple[str, ...] = ()
+    tolerant: bool = False
 
     @property
     def target(self) -> QualifiedName:

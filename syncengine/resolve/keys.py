@@ -24,7 +24,7 @@ class Keys:
     keys: tuple[Key, ...] = ()
     arbiter: IndexFacts | None = None
     predicate: Expression | None = None
-    null_keys: Literal["error", "insert", "match"] = "error"
+    null_keys: Literal["error", "quarantine", "insert", "match"] = "error"
     problems: tuple[SyncError, ...] = ()
 
 
@@ -210,7 +210,7 @@ def _no_arbiter(spec: Spec, table: TableFacts, keys: Sequence[Key]) -> NoArbiter
 
 def _null_keys(
     spec: Spec, arbiter: IndexFacts | None, problems: list[SyncError]
-) -> Literal["error", "insert", "match"]:
+) -> Literal["error", "quarantine", "insert", "match"]:
     distinct = arbiter is None or not arbiter.nulls_not_distinct
     if spec.null_keys is None:
         return "error" if distinct else "match"

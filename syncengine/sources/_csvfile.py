@@ -97,10 +97,13 @@ class CsvFile:
         with closing(self.input.sample()) as sample:
             body = Body(counted(), self.layout, self.label)
             width = 0 if self.layout.header else self._width(body)
-            for _ in body.blocks:
-                if seen > SAMPLE:
-                    break
-            complete = next(body.blocks, None) is None
+            try:
+                for _ in body.blocks:
+                    if seen > SAMPLE:
+                        break
+                complete = next(body.blocks, None) is None
+            except SourceError:
+                complete = seen <= SAMPLE  # what can't be read is met again, and told of, when the rows are
         size = self.input.size
         rows = body.records if complete else _scaled(body.records, used, size)
         header = self._names(body.header) if self.layout.header else ()

@@ -13,11 +13,13 @@ from typing import ClassVar
 from syncengine.errors import Location, SourceError, SpecError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
-from syncengine.protocols import START, Payload, Position, Whereabouts
+from syncengine.protocols import START, Payload, Position, Record, Whereabouts
 from syncengine.sources._csvchunks import CsvReading, records
 from syncengine.sources._csvfile import CsvFile, Survey
+from syncengine.sources._csvrecords import CsvRecords
 from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
 from syncengine.sources._files import Input, stamp_of, steady
+from syncengine.sources._kept import BytesInput
 from syncengine.sources._paths import inputs, source_label
 
 _OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
@@ -39,6 +41,13 @@ class CsvPlugin:
         path, compression = str(options["path"]), options.get("compression")
         found = inputs(path, None if compression is None else str(compression), where)
         return CsvSource(found, layout(options, self.delimiter), source_label(path, found))
+
+    def reopen_source(
+        self, spec: SourceSpec, where: Whereabouts, records: Sequence[tuple[str, bytes, bytes]]
+    ) -> CsvSource:
+        found = [BytesInput(label, head + raw) for label, head, raw in records]
+        form = replace(layout(spec.options, self.delimiter), skip_lines=0)
+        return CsvSource(found, form, f"{len(found)} records")
 
 
 class CsvSource:
@@ -69,6 +78,20 @@ class CsvSource:
                     yield CsvRows(parts, facts.fields, after.records)
                 case _:
                     raise ValueError(f"a CSV source has no hand-over {handover}")
+
+    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+        fields = self._facts.fields
+        for part, (found, own) in enumerate(zip(self._inputs, self._fields, strict=True)):
+            if part < after.part or not own:
+                continue
+            place = after if part == after.part else Position(part=part)
+            order = None if own == fields else [own.index(name) for name in fields]
+            for record in CsvRecords(found, self._layout, own).read(place, number):
+                number = record.number + 1
+                values = record.values
+                if order is not None and values is not None:
+                    record = replace(record, values=tuple(values[place] for place in order))
+                yield record
 
     def _part(self, found: Input, fields: tuple[str, ...]) -> CsvFile:
         part = CsvFile(found, self._layout)

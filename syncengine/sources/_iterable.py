@@ -10,7 +10,7 @@ from operator import length_hint
 
 from syncengine.errors import Location, NotAvailable, OptionError, SourceError, SyncError
 from syncengine.model.facts import Handover, SourceFacts
-from syncengine.protocols import START, Payload, Position
+from syncengine.protocols import START, Payload, Position, Record
 
 PEEK = 1000
 _ACCEPTED = "dicts, tuples, lists or named tuples"
@@ -78,6 +78,11 @@ class IterableSource:
             # What failed may be kept, and the generator with it: what it holds open is given back now.
             close(self._iterator)
 
+    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+        with self.open(Handover.ROWS) as stream:
+            assert isinstance(stream, IterableRows)
+            yield from stream.records(after, number)
+
     @cached_property
     def _iterator(self) -> Iterator[object]:
         return iter(self._rows)
@@ -112,6 +117,29 @@ class IterableRows:
         for number, row in islice(rows, self._skip, None):
             yield values(row, number)
 
+    def records(self, after: Position, number: int) -> Iterator[Record]:
+        """Yield the rows, those of another shape as well; they have no bytes."""
+        for count, row in enumerate(_guarded(self._rows, self._unit), start=1):
+            if count <= after.records:
+                continue
+            values, fault = None, None
+            try:
+                values = self._values(row, count)
+            except SourceError as error:
+                fault = error.message
+            yield Record(
+                number=number + count - after.records - 1,
+                label=self.locate(count),
+                line=0,
+                first=0,
+                last=0,
+                raw=b"",
+                values=values,
+                fault=fault,
+                sqlstate="22P04" if fault else None,
+                after=Position(records=count),
+            )
+
     def locate(self, row: int) -> str:
         return f"{self._unit} {row}"
 
@@ -140,10 +168,9 @@ def _shape(peeked: list[object], expected: tuple[str, ...], unit: str) -> _Shape
 
 def _mapping_shape(peeked: list[object], expected: tuple[str, ...], unit: str) -> _Shape:
     found: dict[str, None] = {}
+    # A row of another shape is met again, and told of, when the rows are read.
     for number, row in enumerate(peeked, start=1):
-        if not isinstance(row, Mapping):
-            raise _mixed(row, number, "a mapping", unit)
-        for key in row:
+        for key in row if isinstance(row, Mapping) else ():
             if not isinstance(key, str):
                 raise _problem(f"has the key {key!r}, which is no text", number, unit)
             found[key] = None

@@ -54,6 +54,8 @@ def _transcoded(blocks: Iterable[bytes], encoding: str, label: str) -> Iterator[
         yield decoder.decode(b"", final=True).encode()
     except UnicodeDecodeError as error:
         good = error.object[: error.start].decode(encoding, "ignore")
+        # The header may stand there, which is needed to tell what the bad record lacks.
+        yield good.encode()
         raise SourceError(
             f"{label} is not valid {encoding}: {error.reason}",
             detail=f"at byte {fed - len(error.object) + error.start}: {_hex(error.object[error.start :])}",

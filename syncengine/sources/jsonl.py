@@ -9,13 +9,15 @@ from functools import cached_property
 from itertools import islice
 from typing import ClassVar
 
-from syncengine.errors import BadRow, Location, SourceError, SpecError
+from syncengine.errors import BadRow, Location, SourceError, SpecError, SyncError
 from syncengine.model.facts import ABSENT, Handover, SourceFacts
 from syncengine.model.spec import SourceSpec
-from syncengine.protocols import START, Payload, Position, Whereabouts
+from syncengine.protocols import START, Payload, Position, Record, Whereabouts
 from syncengine.sources._files import Input, stamp_of, steady
 from syncengine.sources._json import parse
+from syncengine.sources._kept import BytesInput
 from syncengine.sources._paths import PATH_OPTIONS, inputs, source_label
+from syncengine.sources._physical import Line, PhysicalLines
 from syncengine.sources._text import check_plain_text, codec_name, utf8
 
 SAMPLE_RECORDS = 10_000
@@ -48,6 +50,15 @@ class JsonLines:
         encoding = codec_name(str(options.get("encoding", "utf-8")))
         partial = options.get("absent") == "keep"
         return JsonLinesSource(found, encoding, source_label(path, found), where.expected, partial=partial)
+
+    def reopen_source(
+        self, spec: SourceSpec, where: Whereabouts, records: Sequence[tuple[str, bytes, bytes]]
+    ) -> JsonLinesSource:
+        options = spec.options
+        found = [BytesInput(label, raw) for label, _, raw in records]
+        encoding = codec_name(str(options.get("encoding", "utf-8")))
+        partial = options.get("absent") == "keep"
+        return JsonLinesSource(found, encoding, f"{len(found)} records", where.expected, partial=partial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,20 +126,31 @@ class JsonLinesSource:
             notes=tuple(notes),
         )
 
+    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+        rows = PartialJsonRows if self._partial else JsonRows
+        return rows(self._inputs, self._encoding, self._facts.fields).records(after, number)
+
     def _sample(self) -> _Sample:
         fields: dict[str, None] = {}
         rows = length = stored = 0
         exact = True
+        bad: BadRow | None = None
         for record, size, used in self._sampled():
             if (rows >= SAMPLE_RECORDS and length >= SAMPLE_BYTES) or length >= SAMPLE_LIMIT:
                 exact = False
                 break
-            fields.update(dict.fromkeys(record))
             rows, length, stored = rows + 1, length + size, used
+            # A line that can't be read is met again, and told of, when the rows are.
+            if isinstance(record, BadRow):
+                bad = bad or record
+            else:
+                fields.update(dict.fromkeys(record))
+        if bad is not None and not fields:
+            raise bad
         fields.update(dict.fromkeys(self._expected))
         return _Sample(fields=tuple(fields), rows=rows, stored=stored, exact=exact)
 
-    def _sampled(self) -> Iterator[tuple[dict[str, object], int, int]]:
+    def _sampled(self) -> Iterator[tuple[dict[str, object] | BadRow, int, int]]:
         """Yield records with their length and the stored bytes used so far."""
         before = 0
         for found in self._inputs:
@@ -137,7 +159,7 @@ class JsonLinesSource:
                 yield record, size, before + used
             before += used
 
-    def _sampled_from(self, found: Input) -> Iterator[tuple[dict[str, object], int, int]]:
+    def _sampled_from(self, found: Input) -> Iterator[tuple[dict[str, object] | BadRow, int, int]]:
         used = 0
 
         def blocks() -> Iterator[bytes]:
@@ -150,7 +172,10 @@ class JsonLinesSource:
 
         with closing(found.sample()) as sample:
             for number, line in _lines(utf8(blocks(), self._encoding, found.label), found.label):
-                yield parse(line, Location(found.label, number)), len(line), used
+                try:
+                    yield parse(line, Location(found.label, number)), len(line), used
+                except BadRow as error:
+                    yield error, len(line), used
 
     def _check_head(self, head: bytes, label: str) -> None:
         if self._encoding != "utf-8":
@@ -176,12 +201,63 @@ class JsonRows:
         self.fields = fields
 
     def __iter__(self) -> Iterator[tuple[object, ...]]:
-        fields, known = self.fields, frozenset(self.fields)
+        known = frozenset(self.fields)
         for place, line in islice(self._places(), self._skip, None):
-            record = parse(line, place)
-            if not known.issuperset(record):
-                raise _late_field(next(key for key in record if key not in known), place)
-            yield self._row(record, fields)
+            yield self._values(line, place, known)
+
+    def _values(self, line: bytes, place: Location, known: frozenset[str]) -> tuple[object, ...]:
+        record = parse(line, place)
+        if not known.issuperset(record):
+            raise _late_field(next(key for key in record if key not in known), place)
+        return self._row(record, self.fields)
+
+    def records(self, after: Position, number: int) -> Iterator[Record]:
+        """Yield the lines that are not blank, as they stand in their files."""
+        for part in range(after.part, len(self._inputs)):
+            place = after if part == after.part else Position(part=part)
+            for record in self._records_of(self._inputs[part], place, number):
+                number = record.number + 1
+                yield record
+
+    def _records_of(self, found: Input, after: Position, number: int) -> Iterator[Record]:
+        begun = after.offset is not None and after.records > 0
+        count, start = (after.records, after.offset or 0) if begun else (0, 0)
+        with found.open() as reader:
+            lines = PhysicalLines(
+                reader.blocks(), self._encoding, found.label, carriage_returns=False, start=start
+            )
+            for height, line in enumerate(lines, start=after.line if begun else 1):
+                self.bytes_read = reader.bytes_read
+                if line.raw.decode(lines.encoding, "replace").isspace():
+                    continue
+                count += 1
+                if count > after.records:
+                    place = Position(part=after.part, records=count, line=height + 1, offset=line.last)
+                    yield self._record(line, lines.encoding, found.label, number, place)
+                    number += 1
+
+    def _record(self, line: Line, encoding: str, label: str, number: int, after: Position) -> Record:
+        values, fault, sqlstate = None, None, None
+        height = after.line - 1
+        try:
+            text = line.raw if encoding == "utf-8" else line.raw.decode(encoding).encode()
+            values = self._values(text.rstrip(b"\n"), Location(label, height), frozenset(self.fields))
+        except UnicodeError as error:
+            fault, sqlstate = f"not valid {encoding}: {error}", "22021"
+        except SyncError as error:
+            fault, sqlstate = error.message, "22P02"
+        return Record(
+            number=number,
+            label=label,
+            line=height,
+            first=line.first,
+            last=line.last,
+            raw=line.raw,
+            values=values,
+            fault=fault,
+            sqlstate=sqlstate,
+            after=after,
+        )
 
     def _row(self, record: dict[str, object], fields: tuple[str, ...]) -> tuple[object, ...]:
         return tuple([record.get(field) for field in fields])

@@ -33,6 +33,11 @@ class Rows:
             list(rows), expected=where.expected, label=_label(len(rows)), unit="item", json_values=True
         )
 
+    def reopen_source(
+        self, spec: SourceSpec, where: Whereabouts, records: Sequence[tuple[str, bytes, bytes]]
+    ) -> IterableSource:
+        raise AssertionError("rows have no bytes")
+
 
 def _label(count: int) -> str:
     return "1 row in the spec" if count == 1 else f"{count} rows in the spec"

@@ -18,8 +18,6 @@ _LATER_KEYS = [
     "matrix",
 ]
 _LATER_VALUES: dict[str, Callable[[object], bool]] = {
-    "bad_rows": lambda value: value != "fail",
-    "null_keys": lambda value: value == "quarantine",
     "execution/engine": lambda value: value != "local",
     "execution/method": lambda value: value == "server",
 }
@@ -70,7 +68,7 @@ _INSTEAD = {
 def instead(name: str) -> str:
     """Return how to do without what is not available yet.
 
-    >>> instead("matrix"), instead("bad_rows: quarantine")
+    >>> instead("matrix"), instead("execution/engine: ray")
     ('remove it: docs/spec.md says what there is', 'use another value: docs/spec.md says which there are')
     """
     known = next((text for start, text in _INSTEAD.items() if name.startswith(start)), None)

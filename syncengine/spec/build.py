@@ -27,6 +27,7 @@ from syncengine.spec.paths import resolve_path
 from syncengine.spec.positions import child
 from syncengine.spec.problems import shown
 from syncengine.spec.publishing import (
+    read_bad_rows,
     read_checks,
     read_delete,
     read_history,
@@ -87,6 +88,7 @@ def build(draft: Draft, *, name: str, file: str) -> Spec | None:
         null_keys=data.get("null_keys"),
         duplicates=_duplicates(data.get("duplicates", "error")),
         lookups=lookups,
+        bad_rows=read_bad_rows(draft),
         delete=delete,
         history=history,
         limits=limits,

@@ -26,15 +26,13 @@ def _lookups(draft: Draft) -> Iterator[Lookup]:
             hint = "leave it out of `columns`"
             draft.complain(pointer, f"the column `{column}` is both mapped and looked up", hint, at_key=True)
         if (table := _table(draft, child(pointer, "table"), value["table"])) is not None:
-            if value.get("missing") == "quarantine":
-                draft.not_yet(child(pointer, "missing"), "missing: quarantine", at_key=True)
             yield Lookup(
                 column=column,
                 table=table,
                 match=tuple(_match(draft, child(pointer, "match"), value["match"])),
                 select=unquoted(value["select"]) if "select" in value else None,
                 # YAML reads a bare null as nothing at all.
-                missing="null" if value.get("missing", "error") in (None, "null") else "error",
+                missing=value.get("missing", "error") or "null",
             )
 
 

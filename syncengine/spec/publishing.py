@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from syncengine.errors import SpecError
-from syncengine.model.spec import Assign, CheckSpec, Delete, Expression, History, Limit, Limits
+from syncengine.model.spec import Assign, BadRows, CheckSpec, Delete, Expression, History, Limit, Limits
 from syncengine.spec import grammar
 from syncengine.spec.draft import Draft
 from syncengine.spec.names import unquoted
@@ -103,6 +103,14 @@ def read_limits(draft: Draft) -> Limits:
         key: Limit.parse(str(value)) for key, value in draft.data.get("limits", {}).items() if key in _LIMITS
     }
     return Limits(**known)
+
+
+def read_bad_rows(draft: Draft) -> BadRows:
+    value = draft.data.get("bad_rows", "fail")
+    if isinstance(value, dict):
+        most = Limit.parse(str(value["max"])) if "max" in value else None
+        return BadRows(quarantine=True, max=most)
+    return BadRows(quarantine=value == "quarantine")
 
 
 def read_checks(draft: Draft) -> tuple[CheckSpec, ...]:

@@ -37,7 +37,7 @@ FOREIGN_KEYS = _by_word(
         "write `mode: mirror`": (
             "delete_missing hard_delete delete_stale delete_enabled invalidate_hard_deletes"
         ),
-        "write `bad_rows: fail`": (
+        "write `bad_rows: quarantine`": (
             "on_error on_bad_row on_bad_rows error_handling errors_tolerance discard_row reject_limit "
             "max_errors"
         ),

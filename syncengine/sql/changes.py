@@ -11,6 +11,7 @@ from psycopg.sql import Literal as Value
 from syncengine.model.facts import ForeignKeyFacts
 from syncengine.model.spec import Expression
 from syncengine.model.task import Assignment, QualifiedName, SoftDelete, Task
+from syncengine.sql.badrows import spared
 from syncengine.sql.clauses import (
     built_in,
     cast,
@@ -172,7 +173,7 @@ def new_value(item: Assignment) -> Composed:
 def mark_gone(task: Task, only: Composed | None = None) -> Composed:
     """Return the statement that adds the stored rows to delete: those that no staged row matches.
 
-    They lie within `delete.scope`, are live, meet `conflict_where` and the condition `only`.
+    They lie within `delete.scope`, are live, meet `conflict_where` and the condition `only`; no bad row may be theirs.
     """
     tests: list[Composable] = [
         SQL("NOT EXISTS (SELECT FROM {} AS excluded WHERE {})").format(ident(*task.relation), match(task))
@@ -185,6 +186,8 @@ def mark_gone(task: Task, only: Composed | None = None) -> Composed:
         tests.append(expression(task.spec.conflict_where, "target"))
     if only is not None:
         tests.append(only)
+    if task.tolerant:
+        tests.append(spared(task))
     columns = commas(ident(name) for name in (op_column(task), *place_columns(task)))
     text = SQL("INSERT INTO {} ({}) SELECT 'delete', target.ctid, target.tableoid FROM {} AS target WHERE {}")
     return text.format(ident(*CHANGES), columns, stored(task), SQL(" AND ").join(tests))

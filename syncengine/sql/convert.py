@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from psycopg.sql import SQL, Composable, Composed, Literal
 
@@ -30,6 +30,14 @@ def convert_one(task: Task, column: Loaded, stage: QualifiedName, load: Qualifie
     return _convert(task, stage, load, [ident(column.name)], [_converted(column)])
 
 
+def convert_some(task: Task, names: Collection[str], stage: QualifiedName, load: QualifiedName) -> Composed:
+    """Return the statement that computes only these of the loaded columns, and keeps the rows' numbers."""
+    chosen = [column for column in task.loaded if column.name in names]
+    columns = [*(ident(column.name) for column in chosen), ident(row_number(task))]
+    values = [*(_converted(column) for column in chosen), Composed([ident("source", row_number(task))])]
+    return _convert(task, stage, load, columns, values)
+
+
 def _convert(
     task: Task,
     stage: QualifiedName,
@@ -40,14 +48,16 @@ def _convert(
     text = SQL("INSERT INTO {} ({}) SELECT {} FROM {} AS source{}")
     joins = Composed(
         [
-            SQL(" LEFT JOIN {} AS {} ON {}").format(ident(*joined.table), ident(joined.alias), _found(joined))
+            SQL(" LEFT JOIN {} AS {} ON {}").format(
+                ident(*joined.table), ident(joined.alias), found_in(joined)
+            )
             for joined in task.lookups
         ]
     )
     return text.format(ident(*load), commas(columns), commas(values), ident(*stage), joins)
 
 
-def _found(joined: Joined) -> Composed:
+def found_in(joined: Joined) -> Composed:
     """Return the condition that a row of the looked-up table is the one."""
     return SQL(" AND ").join(
         [
@@ -61,7 +71,7 @@ def _sought(item: MatchColumn) -> Composed:
     return cast(expression(item.value), item.base_type)
 
 
-def _natural_key(joined: Joined) -> Composed:
+def natural_key(joined: Joined) -> Composed:
     """Return what is looked up as JSON text, for error messages."""
     pairs = [SQL("{}, {}").format(Literal(item.column), _sought(item)) for item in joined.match]
     return SQL("CAST(json_build_object({}) AS text)").format(commas(pairs))
@@ -74,7 +84,7 @@ def check_unresolved(joined: Joined, stage: QualifiedName) -> Composed:
         " WHERE NOT EXISTS (SELECT FROM {} AS {} WHERE {})) AS unresolved GROUP BY sample LIMIT 5"
     )
     table, alias = ident(*joined.table), ident(joined.alias)
-    return text.format(_natural_key(joined), ident(*stage), table, alias, _found(joined))
+    return text.format(natural_key(joined), ident(*stage), table, alias, found_in(joined))
 
 
 def check_ambiguous_lookup(joined: Joined, stage: QualifiedName) -> Composed:
@@ -88,7 +98,7 @@ def check_ambiguous_lookup(joined: Joined, stage: QualifiedName) -> Composed:
         " WHERE EXISTS (SELECT FROM {} AS source WHERE {}) GROUP BY {} HAVING count(*) > 1 LIMIT 5"
     )
     alias = ident(joined.alias)
-    return text.format(pairs, ident(*joined.table), alias, ident(*stage), _found(joined), columns)
+    return text.format(pairs, ident(*joined.table), alias, ident(*stage), found_in(joined), columns)
 
 
 def _converted(column: Loaded) -> Composed:
@@ -106,7 +116,7 @@ def check_rounding(roundings: Sequence[Rounding], stage: QualifiedName) -> Compo
 
     A sample is a JSON object: field → [column, type, value].
     """
-    tests = [_changed_by(item) for item in roundings]
+    tests = [changed_by(item) for item in roundings]
     pair = SQL("{}, CASE WHEN {} THEN json_build_array({}, {}, CAST({} AS text)) END")
     values = commas(
         pair.format(Literal(item.field), test, Literal(item.column), Literal(item.type), ident(item.staged))
@@ -117,7 +127,7 @@ def check_rounding(roundings: Sequence[Rounding], stage: QualifiedName) -> Compo
     return text.format(sampled, ident(*stage), SQL(" OR ").join(tests))
 
 
-def _changed_by(rounding: Rounding) -> Composed:
+def changed_by(rounding: Rounding) -> Composed:
     """Return the condition that a cast changes the staged value."""
     value: Composable = ident(rounding.staged)
     for type_name in rounding.casts:

@@ -18,7 +18,7 @@ def check_null_keys(task: Task) -> Composed | None:
     if stated is not None and stated != task.predicate:
         beyond = SQL("{} IS NOT TRUE").format(incoming(task, stated))
         condition = SQL(" OR ").join([condition, beyond]) if condition is not None else beyond
-    if condition is None or task.null_keys != "error":
+    if condition is None or task.null_keys not in ("error", "quarantine"):
         return None
     text = SQL("SELECT {}, count(*) OVER () FROM {} AS excluded WHERE {} LIMIT 5")
     return text.format(sample(task.keys, "excluded"), ident(*task.relation), condition)
@@ -100,9 +100,9 @@ def _winner(task: Task) -> Composed:
     """Return the ORDER BY that puts the winner first; ties go to the later record, NULL loses."""
     number = ident("excluded", row_number(task))
     match task.spec.duplicates.keep:
-        case "error":
+        case "error" if not task.tolerant:
             return Composed([])
-        case "first":
+        case "first" | "error":
             return SQL(" ORDER BY {}").format(number)
         case "last":
             return SQL(" ORDER BY {} DESC").format(number)

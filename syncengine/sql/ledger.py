@@ -24,6 +24,7 @@ COUNTERS = (
     "bytes_read",
 )
 # What a chunk's row tells beside them: where in the source it starts and ends, and whether it is the last one.
+PARTED = ("duplicates", "quarantined")
 PLACE = ("number", "starts", "ends", "complete")
 _COUNTED = ", ".join(f"{name} bigint NOT NULL DEFAULT 0" for name in COUNTERS)
 
@@ -48,9 +49,9 @@ _WATERMARKS = """CREATE TABLE {watermarks} (
     updated_at timestamptz NOT NULL DEFAULT transaction_timestamp(), PRIMARY KEY (spec, target, name))"""
 _QUARANTINE = """CREATE TABLE {quarantine} (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, run text NOT NULL, spec text NOT NULL, target text NOT NULL,
-    place text NOT NULL, line bigint, number bigint, byte_from bigint, byte_to bigint, "column" text, sqlstate text,
-    constraint_name text, message text NOT NULL, raw bytea, "row" jsonb,
-    at timestamptz NOT NULL DEFAULT transaction_timestamp(), retried text)"""
+    place text NOT NULL, line bigint, number bigint NOT NULL, byte_from bigint, byte_to bigint, "column" text,
+    sqlstate text, constraint_name text, message text NOT NULL, raw bytea, head bytea, "row" jsonb,
+    at timestamptz NOT NULL DEFAULT transaction_timestamp(), retried text, sensitive boolean NOT NULL DEFAULT false)"""
 
 
 def migrations(schema: str, found: int) -> tuple[tuple[str, Composed], ...]:
@@ -133,10 +134,11 @@ def record(schema: str, run: str, holder: str) -> Composed:
 
 
 def record_parts(schema: str, run: str, parts: tuple[str, str], column: str) -> Composed:
-    """Return the INSERT that registers the parts that staging was cut into; its parameter are the duplicates."""
+    """Return the INSERT that registers the parts that staging was cut into; its parameters are PARTED."""
     text = SQL(
-        "INSERT INTO {} (run, phase, number, ends, duplicates) SELECT {}, 'arrange', 1,"
-        " jsonb_build_object('parts', coalesce(max({}), 0), 'rows', count(*)), CAST($1 AS bigint) FROM {}"
+        "INSERT INTO {} (run, phase, number, ends, duplicates, quarantined) SELECT {}, 'arrange', 1,"
+        " jsonb_build_object('parts', coalesce(max({}), 0), 'rows', count(*)), CAST($1 AS bigint), CAST($2 AS bigint)"
+        " FROM {}"
     )
     return text.format(ident(schema, CHUNKS), Literal(run), ident(column), ident(*parts))
 

@@ -21,7 +21,7 @@ from syncengine.model.plan import (
     Unit,
 )
 from syncengine.model.task import Joined, QualifiedName, Task
-from syncengine.sql import claims, convert, keys, staging
+from syncengine.sql import claims, convert, keys, sifting, staging
 from syncengine.sql import ledger as ledger_sql
 
 # Where a source is cut, unless `execution.chunk_rows` says so: what a transaction costs is little beside that.
@@ -86,7 +86,7 @@ def record(task: Task, phase: Phase, parts: QualifiedName | None = None) -> tupl
         title = "note in the ledger that the run is done"
     elif parts is not None:
         sql = ledger_sql.record_parts(schema, task.run, parts, staging.part_column(task))
-        given = ("duplicates",)
+        given = ledger_sql.PARTED
         title = "note the parts in the ledger"
     else:
         sql = ledger_sql.record_chunk(schema, task.run, phase)
@@ -106,8 +106,10 @@ def claimed(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     return (Claim(title="claim the source: it is published once", sql=text(make(task, stage)), again=again),)
 
 
-def copied(task: Task, stage: QualifiedName) -> tuple[RunSql, CopyIn]:
+def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
+    if task.tolerant:
+        return sifting.copied(task, stage)
     create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
     return create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging")
 
@@ -133,6 +135,9 @@ def converted(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[St
     )
     sql = text(convert.convert(task, stage, load))
     checks = (check for joined in task.lookups for check in _resolved(task, joined, stage))
+    if task.tolerant:
+        sifted = sifting.without_unresolved(task, stage)
+        return (*sifted, *checks, sifting.computed(task, stage, load, parts))
     return (*checks, RunSql(title="compute the columns", sql=sql, parts=parts))
 
 
@@ -148,7 +153,7 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
         hint=f"match more columns, or make them unique in {table}",
         location=location,
     )
-    if joined.missing != "error":
+    if joined.missing == "null":
         return (ambiguous,)
     unresolved = Check(
         title=f"{joined.column}: each natural key is found in {table}",
@@ -212,8 +217,10 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
     )
     index = RunSql(title=title, sql=text(keys.index_keys(task)), spares=len(look))
     null_keys = keys.check_null_keys(task)
+    sifted = sifting.without_null_keys(task) if task.tolerant else ()
+    index_and_look = (*sifted, index, *look)
     if null_keys is None:
-        return (index, *look)
+        return index_and_look
     check = Check(
         title="no row without a key",
         sql=text(null_keys),
@@ -223,7 +230,7 @@ def one_row_a_key(task: Task) -> tuple[Step, ...]:
         location=task.spec.mark("/conflict_keys"),
         fields=fields,
     )
-    return (index, *look, check)
+    return (*index_and_look, check)
 
 
 def _looking_for_duplicates(task: Task, fields: tuple[str, ...]) -> tuple[Step, ...]:

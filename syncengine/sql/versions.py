@@ -27,6 +27,7 @@ from syncengine.sql.clauses import (
 )
 from syncengine.sql.names import beside, commas, ident, quoted
 from syncengine.sql.returned import returning
+from syncengine.sql.staging import carried
 
 # These tell one run from the next.
 _EXACT = ("timestamp with time zone", "timestamp without time zone")
@@ -65,7 +66,7 @@ def classify(task: Task) -> Composed:
     """Return the statement that classifies incoming versions against the current ones (docs/spec.md §11, rule 9)."""
     op, begins = ident(op_column(task)), ident(_from(task))
     columns: list[Composable] = [SQL("{} AS {}").format(_operation(task), op)]
-    columns += [ident("excluded", name) for name in task.columns]
+    columns += [ident("excluded", name) for name in carried(task)]
     columns += [*_places(task), *_beginnings(task)]
     text = SQL(
         "SELECT {} FROM (SELECT excluded.*, {} AS {} FROM {} AS excluded) AS excluded{}"

@@ -53,6 +53,8 @@ def _straight(task: Task) -> Task:
 
 def _obstacle(task: Task) -> str:
     """Return why COPY into the target won't do, or an empty text."""
+    if task.spec.quarantines:
+        return "bad rows are kept apart, which takes staging"
     if task.spec.mode != "insert":
         return f"straight COPY cannot resolve conflicts (mode is {task.spec.mode})"
     if task.infers or task.staged_rows is not None:

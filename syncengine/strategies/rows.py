@@ -72,6 +72,8 @@ def _obstacle(task: Task) -> str:
     """Return why multi-row statements won't do, or an empty text."""
     if task.chunked:
         return "chunks are cut from staging (transaction: chunk)"
+    if task.spec.quarantines:
+        return "bad rows are kept apart, which takes numbered staging"
     if Handover.ROWS not in task.source.handovers:
         return "the source hands over no rows"
     if task.infers or task.staged_rows is not None:

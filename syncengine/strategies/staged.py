@@ -8,7 +8,7 @@ from syncengine.model.facts import Handover
 from syncengine.model.plan import CheckLimits, CopyIn, Fit, Misfit, RunSql, Sample, Step, Unit, Verdict
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
-from syncengine.sql import publish, staging, steps
+from syncengine.sql import publish, sifting, staging, steps
 
 # What two transactions more and a table to make and drop cost, in rows moved.
 FIXED_COST = 2_000
@@ -27,6 +27,11 @@ class Staged:
                 f" GRANT CREATE ON {where}, or GRANT TEMPORARY ON {database}"
             )
             return Misfit(strategy=self.name, reason=reason)
+        if task.spec.quarantines and not task.rehearsed and not task.server.engine_schema:
+            schema, database = task.spec.ledger_schema, f"DATABASE {task.server.database}"
+            where = f"SCHEMA {schema}" if task.server.engine_schema_exists else database
+            reason = f"the quarantine is in schema {schema}, where {task.server.role} may make no tables"
+            return Misfit(strategy=self.name, reason=f"{reason}: GRANT CREATE ON {where}")
         if (task.keys or task.locks) and not task.server.temporary:
             reason = f"{task.server.role} may not make temporary tables: GRANT TEMPORARY ON DATABASE"
             return Misfit(strategy=self.name, reason=reason)
@@ -43,15 +48,20 @@ class Staged:
         typed = _typed(task, stage, load)
         # What is looked up may be published in the same transaction, by another spec.
         early, late = ((), typed) if task.lookups else (typed, ())
-        prepared = (*publish.created(task), *steps.claimed(task, stage), *late, *steps.one_row_a_key(task))
-        prepared = (*steps.hold(task), *prepared)
+        prepared = (
+            *steps.hold(task),
+            *publish.created(task),
+            *steps.claimed(task, stage),
+            *late,
+            *steps.one_row_a_key(task),
+        )
         publishing = _in_parts(task, mode, prepared) if task.chunked else _as_one(task, mode, prepared)
         relations = (stage, load, *((_parts(task),) if task.chunked else ()))
         return (
             *(() if task.staged_rows is not None else steps.room_for_staging(task)),
             _staging(task, stage, load, early),
             *publishing,
-            Unit(name="tidy", steps=_dropped(relations), always=True),
+            Unit(name="tidy", steps=(*_dropped(relations), *sifting.tidied(task)), always=True),
         )
 
 
@@ -59,13 +69,14 @@ def _staging(task: Task, stage: QualifiedName, load: QualifiedName, typed: tuple
     """Return the unit that fills staging; where there is a ledger, chunk by chunk."""
     copied = task.staged_rows is None and not task.infers
     steps_ = (*(steps.hold(task) if copied else ()), *_filled(task, stage, load), *typed)
-    chunked = copied and task.ledgered
+    # Records that are read one by one, to tell bad ones, are staged in one transaction.
+    chunked = copied and task.ledgered and not task.tolerant
     return Unit(
         name="stage",
         steps=tuple(
             steps.cut(task, step) if chunked and isinstance(step, CopyIn) else step for step in steps_
         ),
-        closing=steps.record(task, "stage") if chunked else (),
+        closing=steps.record(task, "stage") if chunked or (copied and task.chunked) else (),
         chunks="source" if chunked else "",
         repeatable=task.source.reopenable,
     )
@@ -75,12 +86,13 @@ def _as_one(task: Task, mode: Mode, prepared: tuple[Step, ...]) -> tuple[Unit, .
     """Return the unit that publishes everything in one transaction."""
     unit = Unit(
         name="publish",
-        steps=(*prepared, *mode.publish(task)),
+        steps=(*prepared, *(sifting.kept(task) if task.tolerant else ()), *mode.publish(task)),
         opening=publish.opening(task),
         closing=steps.record(task, "run"),
         isolation="repeatable read",
         publishes=True,
         exact=task.exact,
+        probe=sifting.probe(task, mode),
     )
     return (unit,)
 
@@ -103,7 +115,11 @@ def _in_parts(task: Task, mode: Mode, prepared: tuple[Step, ...]) -> tuple[Unit,
     )
     published = (step for step in mode.publish(of_part) if not isinstance(step, CheckLimits))
     return (
-        Unit(name="arrange", steps=(*prepared, *cut), closing=steps.record(task, "arrange", parts)),
+        Unit(
+            name="arrange",
+            steps=(*prepared, *(sifting.kept_before_parts(task) if task.tolerant else ()), *cut),
+            closing=steps.record(task, "arrange", parts),
+        ),
         *_limits(task, mode),
         Unit(
             name="publish",
@@ -112,6 +128,8 @@ def _in_parts(task: Task, mode: Mode, prepared: tuple[Step, ...]) -> tuple[Unit,
             chunks="parts",
             isolation="repeatable read",
             exact=task.exact,
+            probe=sifting.probe(of_part, mode),
+            sift=sifting.kept_of_part(task) if task.tolerant else (),
         ),
         steps.finish(task),
     )
@@ -150,6 +168,7 @@ def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) ->
             *steps.claimed(task, stage),
             *_typed(task, stage, load),
             *steps.one_row_a_key(task),
+            *(sifting.kept(task) if task.tolerant else ()),
             *mode.publish(task),
         ),
         opening=publish.opening(task),
@@ -158,6 +177,7 @@ def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) ->
         publishes=True,
         repeatable=task.source.reopenable,
         exact=task.exact,
+        probe=sifting.probe(task, mode),
     )
 
 
@@ -166,18 +186,31 @@ def _reasons(task: Task) -> tuple[str, ...]:
     reasons = [f"{rows}, {len(task.loaded)} columns"]
     if Handover.CSV_BYTES in task.source.handovers:
         reasons.append("the source hands over CSV bytes")
+    reasons += [_about_bad_rows(task)] if task.spec.quarantines else []
     return tuple(reasons)
+
+
+def _about_bad_rows(task: Task) -> str:
+    """Say what happens with bad rows."""
+    where = f"{task.spec.ledger_schema}.quarantine"
+    if task.tolerant:
+        return f"bad rows go to {where}; each record is read by itself, as the source can't be read again for them"
+    return f"bad rows go to {where}: once one is met, the source is read again record by record"
 
 
 def _filled(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that bring the source into staging and make room for computed columns."""
     create = steps.text(staging.create_load(task, load))
-    typed = (RunSql(title="create the typed staging table", sql=create),) if task.converts else ()
+    typed: tuple[Step, ...] = ()
+    if task.converts:
+        typed = (RunSql(title="create the typed staging table", sql=create),)
+    if task.converts and task.tolerant:
+        typed += sifting.with_keys_aside(task)
     if task.staged_rows is not None:
         return typed
-    room, copy = steps.copied(task, stage)
+    *room, copy = steps.copied(task, stage)
     # What a chunked COPY needs comes before it; where types are inferred, the typed table is made once they are known.
-    return (room, copy, *typed) if task.infers else (room, *typed, copy)
+    return (*room, copy, *typed) if task.infers or task.tolerant else (*room, *typed, copy)
 
 
 def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
@@ -185,6 +218,8 @@ def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step,
     converted = steps.converted(task, stage, load) if task.converts else ()
     keys = [part.column for part in task.keys if part.column is not None]
     analyze = RunSql(title="analyze the staged keys", sql=steps.text(staging.analyze(load, keys)))
+    if task.tolerant:
+        return (*sifting.without_rounded(task, stage), *converted, *steps.not_rounded(task, stage), analyze)
     return (*converted, *steps.not_rounded(task, stage), analyze)
 
 

@@ -83,6 +83,8 @@ def _report(report: Report) -> dict[str, object]:
         "retries": report.retries,
         "published_before": report.published_before,
         "files": list(report.files),
+        "bad_rows": [sample.document() for sample in report.bad_rows],
+        "deletes_suppressed": report.suppressed,
         "error": report.error.document() if report.error is not None else None,
     }
 

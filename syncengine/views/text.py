@@ -79,10 +79,16 @@ def _lines(report: Report) -> Iterator[str]:
         (counts.unchanged, "unchanged"),
         (counts.skipped, "skipped"),
         (counts.duplicates, "duplicates"),
+        *([(counts.quarantined, "quarantined")] if counts.quarantined else []),
     ]
     parts = ", ".join(f"{number:,} {name}" for number, name in classes)
     deleted = f"; {counts.deleted:,} deleted" if counts.deleted else ""
     yield f"  {counts.rows_read:,} rows read = {parts}{deleted}"
+    if report.suppressed:
+        yield f"  nothing was deleted: the keys of {report.unreadable:,} bad rows can't be read"
+    yield from (f"  bad row  {visible(str(sample))}" for sample in report.bad_rows)
+    if report.quarantined > len(report.bad_rows):
+        yield f"  and {report.quarantined - len(report.bad_rows):,} more: syncengine quarantine list"
     if report.published_before:
         yield "  nothing to do: the same contents were published before (--again does it all the same)"
     for path in report.files:

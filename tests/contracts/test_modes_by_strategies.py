@@ -136,9 +136,9 @@ def spec_of(case: Case, source: object, strategy: str) -> dict[str, Any]:
 class Bench:
     """A table to try cases on, with and without an index that takes NULLs for equal."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.conn = psycopg.connect(url, autocommit=True)
+    def __init__(self, db: servers.Database) -> None:
+        self.url = db.url
+        self.conn = psycopg.connect(db.direct, autocommit=True)
         self.examples = EXAMPLES if self.conn.info.server_version // 10000 in ENDS else FEWER
         self.nulls_may_match = self.conn.info.server_version >= 150000
 
@@ -163,7 +163,7 @@ class Bench:
 
 @pytest.fixture
 def bench(db: Any) -> Bench:
-    return Bench(db.url)
+    return Bench(db)
 
 
 def judge(bench: Bench, case: Case, source: object, strategy: str, rows: object = None) -> None:

@@ -21,6 +21,8 @@ from tests.conftest import ROOT, RunCli
 from tests.pg.test_bad_input import FILES, TABLE
 from tests.servers import Database
 
+pytestmark = pytest.mark.direct
+
 ROWS = "id,name\n1,uno\n2,two\n3,three\n"
 PARTS = ("s3cr3t", "p4ss", "w0rd")
 PASSWORD = "s3cr3t/p4ss@w0rd"

@@ -23,6 +23,8 @@ from syncengine.errors import (
 )
 from tests.servers import Database, Server
 
+pytestmark = pytest.mark.direct
+
 PASSWORD = "s3cr3t-p4ss"
 
 

@@ -23,6 +23,8 @@ from syncengine.embedded import binaries, place
 from syncengine.errors import EmbeddedError
 from tests.conftest import SESSION
 
+pytestmark = pytest.mark.direct
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 10.0
 

@@ -68,6 +68,14 @@ CALLS = {
         table="CREATE TABLE users (email text PRIMARY KEY, age int)",
         rows="email,age\nada@example.com,36\nbob@example.com,unknown\n",
     ),
+    "too-many-bad-rows": Call(
+        table="CREATE TABLE users (email text PRIMARY KEY, age int)",
+        rows="email,age\nada@example.com,36\nbob@example.com,unknown\n",
+        spec=SPEC + "bad_rows: {quarantine: true, max: 0}\n",
+    ),
+    "unreadable-keys": Call(
+        rows=ROWS + "bob@example.com\n", spec=SPEC + "mode: replace\nbad_rows: quarantine\n", exit_code=5
+    ),
     "duplicate-keys": Call(rows=ROWS + "ada@example.com,Ada Lovelace\n"),
     "null-keys": Call(rows=ROWS + ",Bob\n"),
     "ambiguous-key": Call(

@@ -16,6 +16,8 @@ from tests.builders import ODD_HEADERS, a_spec
 from tests.conftest import RunCli
 from tests.servers import Database
 
+pytestmark = pytest.mark.direct
+
 TYPES = "SELECT column_name::text, data_type::text FROM information_schema.columns WHERE table_name = %s ORDER BY 1"
 KEYS = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'"
 

@@ -26,7 +26,11 @@ CREATE FUNCTION stand_still() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN PERFORM pg_advisory_xact_lock_shared({GATE}); RETURN NEW; END$$;
 CREATE TRIGGER still BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION stand_still();
 CREATE TRIGGER still BEFORE INSERT ON b FOR EACH ROW EXECUTE FUNCTION stand_still()"""
-OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'syncengine'"
+# A pooler keeps sessions that nobody uses.
+OURS = (
+    "FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name = 'syncengine' AND state <> 'idle'"
+)
 LEFT = "SELECT relname::text FROM pg_class WHERE relname LIKE 'stage%' AND relpersistence <> 't'"
 SPEC = "name: {0}\nsource: {{type: csv, path: '{1}'}}\ntarget: public.{0}\nconflict_keys: [id]\n"
 STAGED = "execution: {method: staged}\n"

@@ -335,7 +335,7 @@ def test_the_role_needs_the_right_to_read_what_it_looks_in(db: Database, grants:
         if grants:
             db.execute(grants.format(role=role))
         spec = {"name": "t", "target": "t", **look({"code": "source.code"})}
-        url = make_conninfo(db.url, user=role, password="x")
+        url = make_conninfo(db.direct, user=role, password="x")
         if says is None:
             assert syncengine.run(spec, source=[{"id": 1, "code": "ada"}], connection=url).inserted == 1
             return

@@ -229,6 +229,23 @@ def test_looking_for_a_bad_row_uses_nothing_that_is_planted(
         syncengine.run(spec, connection=planted.url)
 
 
+@pytest.mark.parametrize("transaction", ["all", "chunk"])
+def test_keeping_bad_rows_apart_uses_nothing_that_is_planted(
+    transaction: str, planted: Database, tmp_path: Any
+) -> None:
+    (tmp_path / "rows.csv").write_text("id,k,n\n1,a,1\n2,b,x\n3,c,3\n")
+    keys = f"{{transaction: {transaction}, chunk_rows: 1}}" if transaction == "chunk" else "{}"
+    spec = tmp_path / f"apart-{transaction}.yaml"
+    spec.write_text(
+        "{source: rows.csv, target: public.t, conflict_keys: [id, k], bad_rows: quarantine,"
+        f" execution: {keys}}}"
+    )
+
+    report = syncengine.run(spec, connection=planted.url)
+
+    assert (report.inserted, report.quarantined) == (2, 1)
+
+
 def test_table_is_made_of_inferred_types_without_what_is_planted(planted: Database) -> None:
     spec = {"name": "made", "target": {"table": "public.made", "create": True}, "conflict_keys": ["id"]}
     rows = [

@@ -216,7 +216,7 @@ def reader(db: Database) -> Iterator[str]:
     db.execute(TABLE)
     db.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
     db.execute(f"GRANT SELECT ON t TO {name}; GRANT USAGE ON SCHEMA public TO {name}")
-    yield make_conninfo(db.url, user=name, password="x")
+    yield make_conninfo(db.direct, user=name, password="x")
     db.execute(f"GRANT TEMPORARY ON DATABASE {db.name} TO public; DROP OWNED BY {name}; DROP ROLE {name}")
 
 

@@ -83,7 +83,9 @@ def guest(emptied: Database) -> Iterator[str]:
 
 def run_as(db: Database, guest: str, spec: dict[str, Any], rows: list[dict[str, Any]]) -> syncengine.Report:
     whole = {"name": "t", "target": "t", **spec}
-    return syncengine.run(whole, source=rows, connection=make_conninfo(db.url, user=guest, password=PASSWORD))
+    return syncengine.run(
+        whole, source=rows, connection=make_conninfo(db.direct, user=guest, password=PASSWORD)
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)

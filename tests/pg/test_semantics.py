@@ -267,7 +267,7 @@ def test_under_constant_contention_the_last_attempt_is_read_committed(db: Databa
     def disturb(event: object) -> None:
         nonlocal touched
         if type(event).__name__ == "StepStarted" and event.step.startswith("classify"):  # type: ignore[attr-defined]  # an event
-            with psycopg.connect(db.url, autocommit=True) as other:
+            with psycopg.connect(db.direct, autocommit=True) as other:
                 other.execute("SET lock_timeout = '300ms'")
                 try:
                     other.execute("UPDATE t SET hits = hits + 1 WHERE id = 1")

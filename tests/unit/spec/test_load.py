@@ -524,17 +524,6 @@ def test_what_cannot_be_meant_is_refused_at_its_place(text: str, place: str, mes
         pytest.param(INSERT + "notify: {on: [done]}\n", "3:1", "notify", id="notify"),
         pytest.param(INSERT + "matrix: {a: [1]}\n", "3:1", "matrix", id="matrix"),
         pytest.param("source: ${matrix.x}.csv\ntarget: t\n", "1:9", "matrix", id="matrix-reference"),
-        pytest.param(INSERT + "bad_rows: quarantine\n", "3:11", "bad_rows: quarantine", id="quarantine"),
-        pytest.param(
-            INSERT + "bad_rows: {quarantine: true}\n", "3:11", "bad_rows: quarantine", id="quarantine-mapping"
-        ),
-        pytest.param(
-            INSERT + "lookups: {a: {table: t, match: {b: source.c}, missing: quarantine}}\n",
-            "3:47",
-            "missing: quarantine",
-            id="lookup",
-        ),
-        pytest.param(UPSERT + "null_keys: quarantine\n", "4:12", "null_keys: quarantine", id="null-keys"),
         pytest.param(INSERT + "execution: {engine: x}\n", "3:21", "execution.engine: x", id="engine"),
         pytest.param(INSERT + "execution: {engine: dask}\n", "3:21", "execution.engine: dask", id="engine"),
         pytest.param(
