@@ -19,6 +19,7 @@ from syncengine.errors import (
     SyncError,
 )
 from syncengine.redact import redact, remember_passwords
+from syncengine.tls import protection
 
 _SCHEME = re.compile(r"\A(?:postgresql|postgres)(?:\+\w+)?://")
 _CONNINFO = re.compile(r"\A\s*\w+\s*=")
@@ -40,6 +41,22 @@ _REASONS = (
     (
         "pg_hba.conf",
         "the server's pg_hba.conf must let this user, database and address in; it may ask for SSL",
+    ),
+    (
+        "server does not support SSL",
+        "turn TLS on in the server (ssl = on), or write sslmode=disable into the URL if nobody can listen in between",
+    ),
+    (
+        "certificate verify failed|self-signed|self signed|unable to get (?:local )?issuer",
+        "name the file with the certificate of the server's CA: sslrootcert=FILE in the URL, or PGSSLROOTCERT",
+    ),
+    (
+        "does not match host name|host name must be specified",
+        "write the name that is in the server's certificate as host; its address may stand beside it as hostaddr",
+    ),
+    (
+        "root certificate file|root.crt",
+        "write sslrootcert=FILE into the URL, or PGSSLROOTCERT, with a file that is there",
     ),
     ("SSL|certificate|TLS", "check sslmode in the URL, and the server's certificate"),
     (r'database ".*" does not exist', "create the database, or correct its name in the URL"),
@@ -88,8 +105,8 @@ def connect(url: str, *, application_name: str = "syncengine") -> psycopg.Connec
     """Open a connection in autocommit mode, without server-side prepared statements (for poolers).
 
     `url` is a postgresql:// URL, also with a driver as in `postgresql+psycopg://`, or a libpq string such as
-    `host=… dbname=…` or `service=…`.  Raises OptionError for anything else, ConnectionFailed if there is no
-    connection.
+    `host=… dbname=…` or `service=…`.  A server elsewhere must prove who it is, unless the URL says otherwise (tls.py).
+    Raises OptionError for anything else, ConnectionFailed if there is no connection.
     """
     params = _params(url)
     remember_passwords(url)
@@ -100,7 +117,9 @@ def connect(url: str, *, application_name: str = "syncengine") -> psycopg.Connec
     fixed = {"fallback_application_name": application_name, "client_encoding": "UTF8"}
     try:
         return psycopg.connect(
-            make_conninfo(**defaults | params | fixed), autocommit=True, prepare_threshold=None
+            make_conninfo(**defaults | params | protection(params) | fixed),
+            autocommit=True,
+            prepare_threshold=None,
         )
     except psycopg.Error as error:
         raise _failed(url, str(error)) from None

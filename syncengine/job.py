@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from syncengine.errors import OptionError, SyncError
@@ -25,7 +25,7 @@ class Job:
 
     spec: Spec
     project: Project
-    rows: object = None
+    rows: object = field(default=None, repr=False)
     retried_run: str | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class Ready:
     """
 
     prepared: Prepared
-    url: str
+    url: str = field(repr=False)
     connection: psycopg.Connection[TupleRow]
     connect: Callable[[], psycopg.Connection[TupleRow]]
     group: bool = False

@@ -14,14 +14,16 @@ from syncengine.model.plan import Plan
 from syncengine.model.spec import BadRows, Execution, Expression, Spec
 from syncengine.model.task import Key, Task
 from syncengine.protocols import Source, Whereabouts
-from syncengine.resolve import in_order, resolve
+from syncengine.resolve import in_order, operators, resolve
 from syncengine.resolve.columns import undeclared
 from syncengine.resolve.joins import taken_columns
 from syncengine.resolve.operators import extension_types, qualify
 from syncengine.resolve.rights import with_all_rights, with_all_rights_there
+from syncengine.spec import expressions
 from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.spec.grammar import redirected
-from syncengine.sql import outcome, probes
+from syncengine.sql import clauses, outcome, probes
+from syncengine.tls import weakness
 
 if TYPE_CHECKING:
     import psycopg
@@ -118,6 +120,8 @@ def prepare(
         _check_expressions(task, connection)
     mode = registry.mode(spec.mode)
     plan = planner.plan(task, mode, registry.strategies(), connection=target)
+    if (warning := weakness(connection.pgconn)) is not None:
+        plan = replace(plan, warnings=(*plan.warnings, warning))
     if untyped:
         note = f"the types of {', '.join(untyped)} are inferred from the whole source when it runs; shown as text"
         plan = replace(plan, warnings=(*plan.warnings, note))
@@ -174,8 +178,8 @@ def resolved(
     # Chunks that are published can't be taken back once a bad row is met; a pipe can't be read again for one.
     once = spec.quarantines and (not facts.reopenable or spec.execution.transaction == "chunk")
     task = replace(task, tolerant=tolerant or once or spec.retries)
-    operators = catalog.operators(connection, extension_types(task.table))
-    return qualify(task, operators, with_operators), declared
+    task = qualify(task, catalog.operators(connection, extension_types(task.table)), with_operators)
+    return operators.in_full(task, expressions.in_full), declared
 
 
 def _found(
@@ -222,7 +226,8 @@ def _set_by_mode(spec: Spec) -> Iterator[str]:
 def _declared(
     spec: Spec, connection: psycopg.Connection[TupleRow], inferred: Mapping[str, str]
 ) -> dict[str, ColumnFacts]:
-    texts = {**inferred, **{item.column: item.type for item in spec.columns if item.type is not None}}
+    known = {name: clauses.built_in(text) for name, text in inferred.items()}
+    texts = {**known, **{item.column: item.type for item in spec.columns if item.type is not None}}
     return catalog.types(connection, texts) if texts else {}
 
 

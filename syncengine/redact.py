@@ -6,8 +6,11 @@ writes a log line, an error, a plan or a report passes its text through `redact`
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import fields
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote, unquote
 
 from syncengine.errors import SyncError
@@ -15,6 +18,8 @@ from syncengine.errors import SyncError
 MASK = "***"
 # Shorter texts occur everywhere, and masking them would say more than it hides.
 _SHORTEST = 4
+# Compiling a pattern takes a second for a megabyte.
+_LONGEST = 1_000
 _secrets: set[str] = set()
 # The scheme is bounded, for its search would take quadratic time in a text of megabytes.
 _URL_PASSWORD = re.compile(r"(?P<user>[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s/?#:@]*):(?P<password>[^\s/?#]*)@")
@@ -25,11 +30,19 @@ _NAMED_PASSWORD = re.compile(
 
 
 def remember(secret: str) -> None:
-    """Have `redact` mask this text from now on, also percent-encoded and each of its lines."""
+    """Have `redact` mask this text from now on, each of its lines, and as other languages write them."""
     for text in (secret, *secret.splitlines()):
-        found = {text.strip(), quote(text.strip(), safe=""), unquote(text.strip())}
-        _secrets.update(form for form in found if len(form) >= _SHORTEST)
-    _pattern.cache_clear()
+        if len(text.strip()) >= _SHORTEST:
+            _secrets.update(form for form in _forms(text.strip()) if len(form) >= _SHORTEST)
+    _known.cache_clear()
+
+
+def _forms(text: str) -> set[str]:
+    """Return a text as it stands in URLs, in SQL and conninfo strings, in JSON and in Python's literals."""
+    doubled = text.replace("'", "''")
+    plain = {text, doubled, doubled.replace("\\", "\\\\"), text.replace("\\", "\\\\").replace("'", "\\'")}
+    inside = {json.dumps(form, ensure_ascii=ascii)[1:-1] for form in plain for ascii in (False, True)}
+    return plain | inside | {repr(form)[1:-1] for form in plain} | {quote(text, safe=""), unquote(text)}
 
 
 def remember_passwords(text: str) -> None:
@@ -44,12 +57,26 @@ def passwords(text: str) -> tuple[str, ...]:
     return tuple(match["password"].strip("'") for match in found if match["password"].strip("'"))
 
 
+def url_passwords(text: str) -> tuple[str, ...]:
+    """Return the passwords in URLs in `text`, as written."""
+    return tuple(match["password"] for match in _URL_PASSWORD.finditer(text) if match["password"])
+
+
 def redact(text: str) -> str:
     """Return `text` with registered secrets, URL passwords and `password=…` masked by `***`."""
-    pattern = _pattern()
-    masked = pattern.sub(MASK, text) if pattern else text
+    long, pattern = _known()
+    masked = text
+    for secret in long:
+        masked = masked.replace(secret, MASK)
+    masked = pattern.sub(MASK, masked) if pattern else masked
     masked = _URL_PASSWORD.sub(lambda match: f"{match['user']}:{MASK}@", masked)
     return _NAMED_PASSWORD.sub(lambda match: f"{match['name']}{MASK}", masked)
+
+
+def redacted_repr(value: Any) -> str:
+    """Return the repr of a dataclass without secrets; a class takes it for its `__repr__`."""
+    told = ", ".join(f"{one.name}={getattr(value, one.name)!r}" for one in fields(value) if one.repr)
+    return redact(f"{type(value).__qualname__}({told})")
 
 
 def redact_error(error: SyncError) -> SyncError:
@@ -62,9 +89,10 @@ def redact_error(error: SyncError) -> SyncError:
 
 
 @lru_cache(maxsize=1)
-def _pattern() -> re.Pattern[str] | None:
-    if not _secrets:
-        return None
+def _known() -> tuple[tuple[str, ...], re.Pattern[str] | None]:
+    """Return the secrets that are too long for a pattern, and the pattern of the others."""
     # The longest first: one secret may hold another.  A copy, for another thread may add one meanwhile.
     known = sorted(_secrets.copy(), key=lambda s: (-len(s), s))
-    return re.compile("|".join(re.escape(secret) for secret in known))
+    long = tuple(secret for secret in known if len(secret) > _LONGEST)
+    short = known[len(long) :]
+    return long, re.compile("|".join(re.escape(secret) for secret in short)) if short else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -26,7 +26,7 @@ class Choice:
     """A target: `name` says how it was chosen and holds no secret; no `url` means the embedded server."""
 
     name: str
-    url: str | None
+    url: str | None = field(repr=False)
 
 
 def choose(spec: Spec, project: Project, option: str | None, environ: Mapping[str, str]) -> Choice:
@@ -104,7 +104,7 @@ class Target:
     """
 
     name: str
-    url: str
+    url: str = field(repr=False)
     connection: psycopg.Connection[TupleRow]
     connect: Callable[[], psycopg.Connection[TupleRow]]
 

@@ -67,7 +67,7 @@ def check_settings(
         for location, name, value in settings:
             try:
                 with conn.transaction():
-                    conn.execute("SELECT set_config(%s, %s, true)", [name, value])
+                    conn.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, value])
             except psycopg.Error as error:
                 wrapped = wrap(error, doing="setting it")
                 found.append(SpecError(wrapped.message, hint=wrapped.hint, location=location))

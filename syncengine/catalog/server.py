@@ -17,8 +17,8 @@ OLDEST = 140000
 # Runs under the role's own path, because it reports it: all names qualified, and no operators at all.
 _SERVER = """
 SELECT pg_catalog.current_setting('server_version'),
-       pg_catalog.current_database()::text,
-       CURRENT_USER::text,
+       pg_catalog.current_database()::pg_catalog.text,
+       CURRENT_USER::pg_catalog.text,
        pg_catalog.current_setting('search_path'),
        pg_catalog.current_setting('transaction_read_only'),
        pg_catalog.pg_is_in_recovery(),
@@ -35,7 +35,8 @@ SELECT pg_catalog.current_setting('server_version'),
        pg_catalog.current_setting('server_encoding')
 FROM (SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))::pg_catalog.oid) AS engine (oid),
      LATERAL (SELECT CASE WHEN pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
-        THEN pg_catalog.to_regclass(pg_catalog.format('%%I.runs', %s::text)) END::pg_catalog.oid) AS runs (oid)"""
+        THEN pg_catalog.to_regclass(pg_catalog.format('%%I.runs', %s::pg_catalog.text)) END::pg_catalog.oid
+         ) AS runs (oid)"""
 
 _VOLATILITY = """
 SELECT n.nspname || '.' || p.proname, max(array_position('{i,s,v}', p.provolatile::text))

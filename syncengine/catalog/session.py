@@ -16,7 +16,7 @@ _PIN = """
 SELECT own.path, pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
        pg_catalog.set_config('transaction_read_only', 'on', true), pg_catalog.set_config('jit', 'off', true),
        pg_catalog.set_config('lock_timeout', %s, true)
-FROM (SELECT pg_catalog.current_schemas(true)::text[] AS path OFFSET 0) AS own"""
+FROM (SELECT pg_catalog.current_schemas(true)::pg_catalog.text[] AS path OFFSET 0) AS own"""
 _READ_ONLY = """
 SELECT pg_catalog.set_config('transaction_read_only', 'on', true), pg_catalog.set_config('lock_timeout', %s, true)"""
 # Looking at a table waits for whoever holds it exclusively, but not for ever.

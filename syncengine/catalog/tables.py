@@ -175,11 +175,14 @@ def table_facts(
 
 
 def schemas_to_search(schema: str | None, path: list[str]) -> list[str]:
-    """Return where to look for a table, at last where CREATE TABLE would make it."""
+    """Return where to look for a table, at last where CREATE TABLE would make it.
+
+    A temporary table is none of them: behind a pooler somebody else may have left it in the session.
+    """
     if schema:
         return [schema]
-    own = (name for name in path if name != "pg_catalog" and not name.startswith("pg_temp"))
-    return [*path, next(own, "public")]
+    lasting = [name for name in path if not name.startswith("pg_temp")]
+    return [*lasting, next((name for name in lasting if name != "pg_catalog"), "public")]
 
 
 def _table(schema: str, name: str, usage: bool, row: dict[str, Any]) -> TableFacts:

@@ -10,6 +10,7 @@ from typing import TextIO
 
 import click
 
+from syncengine.cli import crash
 from syncengine.cli.interrupts import Interrupts, code_of, leave, told
 from syncengine.errors import SyncError
 from syncengine.job import WORKER
@@ -79,6 +80,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line and leave with the exit code of docs/spec.md §6."""
     INTERRUPTS.watch()
+    crash.install()
     code = _code(sys.argv[1:])
     if INTERRUPTS.over() or any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
         # A spec that was interrupted waits for its source, and would keep the interpreter from ending in order; and to
@@ -109,6 +111,9 @@ def _code(arguments: list[str]) -> int:
     except BrokenPipeError:
         silence(sys.stdout)
         return 0
+    except Exception as error:
+        click.echo(crash.told(error), err=True)
+        return crash.FAILED
     return result if isinstance(result, int) else 0
 
 

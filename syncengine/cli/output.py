@@ -97,8 +97,8 @@ def listening(run_id: str, logging: Logging) -> Iterator[tuple[ev.Emit, Announce
 
 @contextmanager
 def _all_logged(report: Callable[[str, SyncError | None], None]) -> Iterator[None]:
-    """Log what else would be plain text between the lines of JSON: problems and interruptions."""
-    from syncengine.cli import INTERRUPTS
+    """Log what else would be plain text between the lines of JSON: problems, interruptions, faults of ours."""
+    from syncengine.cli import INTERRUPTS, crash
     from syncengine.cli.interrupts import told
 
     try:
@@ -108,3 +108,8 @@ def _all_logged(report: Callable[[str, SyncError | None], None]) -> Iterator[Non
         for single in error.each():
             report(single.message, single)
         raise
+    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except Exception as error:
+        report(crash.told(error), None)
+        raise click.exceptions.Exit(crash.FAILED) from error

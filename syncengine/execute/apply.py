@@ -422,7 +422,7 @@ class Run:
         # A client that was stopped must not hold its locks for ever.
         pairs.append(("idle_in_transaction_session_timeout", f"{round(lease_seconds() * 1000)}ms"))
         pairs += [(PART_SETTING, str(self.part))] if self.part else []
-        calls = [SQL("set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
+        calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
         return SQL("SELECT {}").format(SQL(", ").join(calls))
 
     def timed(self, unit: Unit, step: Step, carry_out: Callable[[], int] | None = None) -> None:

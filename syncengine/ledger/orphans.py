@@ -56,7 +56,9 @@ def collect(connection: Connection, schema: str, *, every: bool = False) -> list
     """
     dropped: list[str] = []
     try:
-        tables = tables_of(connection, schema)
+        with connection.transaction():
+            connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+            tables = tables_of(connection, schema)
         for run in tables:
             with connection.transaction():
                 connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")

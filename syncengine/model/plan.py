@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from syncengine.errors import Location
 from syncengine.model.facts import CsvFormat, Handover
 from syncengine.model.spec import CheckSpec, Limit, Limits, Returning
+from syncengine.redact import redact, redacted_repr
 
 if TYPE_CHECKING:
     from syncengine.model.preview import Preview
@@ -408,6 +409,8 @@ class Plan:
     ledger: str | None = None
     sensitive: tuple[str, ...] = ()
 
+    __repr__ = redacted_repr
+
     @property
     def steps(self) -> tuple[Step, ...]:
         return tuple(step for unit in self.units for step in unit.of_run)
@@ -416,7 +419,7 @@ class Plan:
         """Return what the plan does and why, for people."""
         from syncengine.model.explain import explain
 
-        return explain(self, sql=sql)
+        return redact(explain(self, sql=sql))
 
     def to_json(self) -> str:
         """Return the plan as a JSON document of docs/spec.md §6's shape, one spec long."""
@@ -424,6 +427,5 @@ class Plan:
 
         from syncengine.model.explain import FORMAT, document
 
-        return json.dumps(
-            {"format": FORMAT, "ok": True, "specs": [document(self)]}, indent=2, ensure_ascii=False
-        )
+        whole = {"format": FORMAT, "ok": True, "specs": [document(self)]}
+        return redact(json.dumps(whole, indent=2, ensure_ascii=False))

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Literal
 
 from syncengine.errors import Location
+from syncengine.redact import redacted_repr
 
 ModeName = str
 NullKeys = Literal["error", "quarantine", "insert", "match"]
@@ -45,6 +46,8 @@ class Expression:
     volatility: Volatility = "immutable"
     location: Location | None = None
 
+    __repr__ = redacted_repr
+
     @property
     def columns(self) -> tuple[ColumnRef, ...]:
         return tuple(part for part in self.parts if isinstance(part, ColumnRef))
@@ -70,6 +73,8 @@ class SourceSpec:
 
     type: str
     options: Mapping[str, object]
+
+    __repr__ = redacted_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +255,8 @@ class CheckSpec:
     sql: str
     message: str | None = None
 
+    __repr__ = redacted_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returning:
@@ -329,6 +336,8 @@ class Spec:
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"
     marks: Mapping[str, Location] = field(default_factory=dict, repr=False, compare=False)
+
+    __repr__ = redacted_repr
 
     @property
     def quarantines(self) -> bool:

@@ -1,6 +1,8 @@
-"""Name the operators of extension types with their schema, since the pinned search_path does not find them.
+"""Name operators, functions and types with their schema, so that the search_path decides on none of them.
 
-Without that `target.email = excluded.email` on citext columns would find text's equality, and tell case apart.
+Operators of extension types are not found under the pinned path: `target.email = excluded.email` on citext columns
+would find text's equality, and tell case apart.  What stands in statements that can fire triggers runs under the
+role's own path, where somebody may have put a function that suits the arguments better.
 """
 
 from __future__ import annotations
@@ -43,3 +45,16 @@ def qualify(task: Task, operators: Operators, rewrite: Rewrite) -> Task:
     assignments = tuple(replace(item, expression=full(item.expression)) for item in task.assignments)
     keys = tuple(replace(part, expression=full(part.expression)) for part in task.keys)
     return replace(task, spec=spec, assignments=assignments, keys=keys, predicate=full(task.predicate))
+
+
+def in_full(task: Task, rewrite: Callable[[Expression], Expression]) -> Task:
+    """Return the task with all named in full that statements under the role's own path hold."""
+    keys = tuple(
+        part if part.expression is None else replace(part, expression=rewrite(part.expression))
+        for part in task.keys
+    )
+    predicate = None if task.predicate is None else rewrite(task.predicate)
+    soft = task.soft
+    if soft is not None:
+        soft = replace(soft, value=rewrite(soft.value), live=rewrite(soft.live))
+    return replace(task, keys=keys, predicate=predicate, soft=soft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, Protocol, cast
 
 from syncengine.errors import Location, SourceError
@@ -19,9 +19,16 @@ MAGIC: tuple[tuple[re.Pattern[bytes], Compression], ...] = (
     (re.compile(rb"BZh[1-9]1AY&SY"), "bz2"),
 )
 
-# None of the three libraries bounds what one call returns in the same way, but all bound it by what goes in:
-# 2 kB become 2 MB at most in gzip, and some 60 MB in the other two.
+# What one call returns is bounded by what goes in: 2 kB become 2 MB at most in gzip, and some 60 MB in zstd; bzip2
+# would make gigabytes of them, and is told when to stop.
 SLICE = 2048
+BZ2_PIECE = 4 * 1024 * 1024
+
+# What unpacks to more than this, and to more than so many times its size, is no data but a bomb: CSV packs 20 times.
+BOMB_BYTES = 64 * 1024 * 1024
+BOMB_RATIO = 1_000
+# Memory that unpacking zstd takes; the library's own bound, which `zstd --long` can exceed.
+ZSTD_WINDOW = 128 * 1024 * 1024
 
 
 class _Member(Protocol):
@@ -43,6 +50,7 @@ class Decompressor:
         self._label = label
         self._member: _Member | None = None
         self._complete = 0
+        self._plain = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), SLICE):
@@ -58,25 +66,49 @@ class Decompressor:
                 if not piece:
                     return
                 self._member = _new_member(self._compression, self._label)
-            if plain := self._decompress(self._member, piece):
-                yield plain
+            for plain in self._decompressed(self._member, piece):
+                if plain:
+                    self._weigh(len(plain))
+                    yield plain
             piece = self._member.unused_data if self._member.eof else b""
             if self._member.eof:
                 self._member = None
                 self._complete += 1
 
-    def _decompress(self, member: _Member, piece: bytes) -> bytes:
-        try:
-            return member.decompress(piece)
-        except Exception as error:  # zlib.error, OSError and ZstdError have no closer common base
-            if self._complete:
-                message = f"{self._label} goes on after the end of its {self._compression} data"
-            else:
-                message = f"{self._label} is not valid {self._compression} data"
-            hint = "make the file anew, or state the right `compression`"
+    def _weigh(self, length: int) -> None:
+        """Refuse data that would go on to fill the server's disk."""
+        self._plain += length
+        if self._plain > BOMB_BYTES and self._plain > BOMB_RATIO * self.bytes_read:
             raise SourceError(
-                message, detail=str(error), hint=hint, location=Location(self._label)
-            ) from error
+                f"{self._label} unpacks to more than {BOMB_RATIO:,} times its size, as a decompression bomb does",
+                detail=f"{self.bytes_read:,} bytes of it gave {self._plain:,}",
+                hint="look at it; if it is right, unpack it yourself and name the unpacked file",
+                location=Location(self._label),
+            )
+
+    def _decompressed(self, member: _Member, piece: bytes) -> Iterator[bytes]:
+        if not isinstance(member, bz2.BZ2Decompressor):
+            yield self._called(member.decompress, piece)
+            return
+        yield self._called(member.decompress, piece, BZ2_PIECE)
+        while not (member.needs_input or member.eof):
+            yield self._called(member.decompress, b"", BZ2_PIECE)
+
+    def _called(self, decompress: Callable[..., bytes], *arguments: object) -> bytes:
+        try:
+            return decompress(*arguments)
+        except Exception as error:  # zlib.error, OSError and ZstdError have no closer common base
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> SourceError:
+        message = f"{self._label} is not valid {self._compression} data"
+        hint = "make the file anew, or state the right `compression`"
+        if self._complete:
+            message = f"{self._label} goes on after the end of its {self._compression} data"
+        elif "too much memory" in str(error):
+            message = f"{self._label} needs more than {ZSTD_WINDOW // 1024**2} MB of memory to be unpacked"
+            hint = "pack it without --long, or unpack it yourself and name the unpacked file"
+        return SourceError(message, detail=str(error), hint=hint, location=Location(self._label))
 
     def finish(self) -> None:
         """Raise SourceError if the data ended in the middle of a member; not even of nothing comes no byte at all."""
@@ -101,4 +133,4 @@ def _new_member(compression: Compression, label: str) -> _Member:
             hint="pip install zstandard",
             location=Location(label),
         ) from error
-    return cast("_Member", zstandard.ZstdDecompressor().decompressobj())
+    return cast("_Member", zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj())

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol, cast
 
-from syncengine.errors import Location, SourceError, SyncError
+from syncengine.errors import Location, SourceError, SpecError, SyncError
+from syncengine.files import Opened, inside, opened
 from syncengine.sources._decompress import EXTENSIONS, Compression, Decompressor
 from syncengine.sources._fingerprint import Fingerprint, digest, fingerprint
 
@@ -141,8 +142,11 @@ class FileInput:
 
     reopenable = True
 
-    def __init__(self, path: Path, label: str, compression: Compression | None) -> None:
+    def __init__(
+        self, path: Path, label: str, compression: Compression | None, roots: Sequence[str] = ("/",)
+    ) -> None:
         self.label = label
+        self._roots = roots
         self.compression: Compression = compression or EXTENSIONS.get(path.suffix.lower(), "none")
         self._path = path
         self._known: Fingerprint | None = None
@@ -165,12 +169,27 @@ class FileInput:
     def open(self, start: int = 0) -> Iterator[Reader]:
         self._checked("after it was looked at")
         try:
-            raw = self._path.open("rb")
-            raw.seek(start)
+            found = self._opened()
+            found.file.seek(start)
         except OSError as error:
             raise unreadable(self.label, error) from error
-        with raw:
+        with found.file as raw:
+            # What was looked at may have been exchanged since: this is what will be read.
+            self._compare(fingerprint(found.status, self._ends()), "after it was looked at")
             yield Reader(raw.read, self.compression, self.label, self.verify, start)
+
+    def _opened(self) -> Opened:
+        """Open the file, which must be one, and lie where sources may."""
+        found = opened(self._path)
+        if stat.S_ISREG(found.status.st_mode) and inside(found.place, self._roots):
+            return found
+        found.file.close()
+        if not stat.S_ISREG(found.status.st_mode):
+            raise not_regular(self.label, found.status.st_mode)
+        raise outside(self.label, found.place, self._roots)
+
+    def _ends(self) -> bytes:
+        return self._known.ends if self._known is not None else b""
 
     def verify(self) -> None:
         self._checked("while it was being read", ends=True)
@@ -178,6 +197,9 @@ class FileInput:
     def _checked(self, moment: str, *, ends: bool = False) -> Fingerprint:
         """Return what the file is known by, which is what it was at the first look; `ends` are read again if asked."""
         found = self._fingerprint(moment, None if self._known is None or ends else self._known.ends)
+        return self._compare(found, moment)
+
+    def _compare(self, found: Fingerprint, moment: str) -> Fingerprint:
         self._known = self._known or found
         change = self._known.change_to(found)
         if change is not None:
@@ -186,10 +208,11 @@ class FileInput:
 
     def _fingerprint(self, moment: str, ends: bytes | None) -> Fingerprint:
         try:
-            found = self._path.stat()
-            if not stat.S_ISREG(found.st_mode):
-                raise not_regular(self.label, found.st_mode)
-            return fingerprint(found, digest(self._path, found.st_size) if ends is None else ends)
+            if ends is not None:
+                return fingerprint(self._path.stat(), ends)
+            found = self._opened()
+            with found.file as file:
+                return fingerprint(found.status, digest(file, found.status.st_size))
         except FileNotFoundError as error:
             if self._known is not None:
                 raise self._changed(moment, "it is gone") from error
@@ -274,6 +297,14 @@ def not_regular(label: str, mode: int) -> SourceError:
         return SourceError(f"{label} is a folder, not a file", hint=hint, location=Location(label))
     hint = "pipe the data into standard input and write the path as -"
     return SourceError(f"{label} is a pipe or a device, not a file", hint=hint, location=Location(label))
+
+
+def outside(label: str, place: str, roots: Sequence[str]) -> SpecError:
+    return SpecError(
+        f"{label} lies outside the folders that sources may come from",
+        detail=f"it is {place}; allowed: {', '.join(roots)}",
+        hint="add its folder to `roots` in syncengine.yaml",
+    )
 
 
 def unreadable(label: str, error: OSError) -> SourceError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 # Of the head and of the tail.
 ENDS = 64 * 1024
@@ -46,11 +46,10 @@ def fingerprint(found: os.stat_result, ends: bytes) -> Fingerprint:
     return Fingerprint(size=found.st_size, written=found.st_mtime_ns, place=place, ends=ends)
 
 
-def digest(path: Path, size: int) -> bytes:
-    """Return the digest of both ends of a file.  Raises OSError."""
+def digest(file: BinaryIO, size: int) -> bytes:
+    """Return the digest of both ends of an open file.  Raises OSError."""
     found = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        found.update(file.read(ENDS))
-        file.seek(max(0, size - ENDS))
-        found.update(file.read(ENDS))
+    found.update(file.read(ENDS))
+    file.seek(max(0, size - ENDS))
+    found.update(file.read(ENDS))
     return found.digest()

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
 
-from syncengine.errors import Location, NotAvailable, SourceError, SpecError
+from syncengine.errors import Location, NotAvailable, SourceError
+from syncengine.files import inside
 from syncengine.protocols import Whereabouts
 from syncengine.sources._decompress import Compression
-from syncengine.sources._files import FileInput, Input, StdinInput, not_regular, unreadable
+from syncengine.sources._files import FileInput, Input, StdinInput, not_regular, outside, unreadable
 
 STDIN = "-"
 
@@ -50,7 +52,12 @@ def inputs(path: str, compression: str | None, where: Whereabouts) -> tuple[Inpu
     chosen = cast("Compression | None", compression)
     if path == STDIN:
         return (StdinInput(chosen),)
-    return tuple(FileInput(found, label_of(found, where), chosen) for found in find(path, where))
+    found = find(path, where)
+    return tuple(FileInput(file, label_of(file, where), chosen, _roots(where)) for file in found)
+
+
+def _roots(where: Whereabouts) -> tuple[str, ...]:
+    return tuple(os.path.realpath(root) for root in where.roots or (where.folder,))
 
 
 def label_of(path: Path, where: Whereabouts) -> str:
@@ -66,12 +73,40 @@ def find(pattern: str, where: Whereabouts) -> tuple[Path, ...]:
     path = os.path.join(where.folder, _local(pattern))
     if os.path.lexists(path) or not glob.has_magic(pattern):
         return (_checked(path, pattern, where),)
-    wanted = os.path.join(glob.escape(where.folder), _local(pattern))
-    found = sorted(match for match in glob.glob(wanted, recursive=True) if not os.path.isdir(match))
+    found = sorted(path for path in _matches(_local(pattern), where.folder) if not os.path.isdir(path))
     if not found:
         hint = "the path is relative to the spec's folder"
         raise SourceError(f"no file matches {pattern}", detail=f"looked in {where.folder}", hint=hint)
     return tuple(_checked(match, label_of(Path(match), where), where) for match in found)
+
+
+def _matches(pattern: str, folder: str) -> Iterator[str]:
+    """Yield what a glob names; `**` follows no symbolic link to a folder, for that may lead around in a circle."""
+    wanted = os.path.join(glob.escape(folder), pattern)
+    if "**" not in Path(pattern).parts:
+        yield from glob.iglob(wanted)
+        return
+    above, below = pattern.split("**", 1)
+    for start in glob.iglob(os.path.join(glob.escape(folder), above)):
+        for current, folders, files in os.walk(start):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            inner = Path(current).relative_to(start).parts
+            yield from (
+                os.path.join(current, name)
+                for name in files
+                if _fits((*inner, name), Path(f"**{below}").parts)
+            )
+
+
+def _fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Tell whether a path matches a glob, part by part; wildcards match no name that begins with a dot."""
+    if not wanted:
+        return not parts
+    if wanted[0] == "**":
+        return any(_fits(parts[skipped:], wanted[1:]) for skipped in range(len(parts) + 1))
+    if not parts or (parts[0].startswith(".") and not wanted[0].startswith(".")):
+        return False
+    return fnmatch.fnmatchcase(parts[0], wanted[0]) and _fits(parts[1:], wanted[1:])
 
 
 def _local(path: str) -> str:
@@ -85,13 +120,8 @@ def _local(path: str) -> str:
 
 def _checked(path: str, shown: str, where: Whereabouts) -> Path:
     real = Path(os.path.realpath(path))
-    allowed = [Path(os.path.realpath(root)) for root in where.roots or (where.folder,)]
-    if not any(real.is_relative_to(root) for root in allowed):
-        raise SpecError(
-            f"{shown} lies outside the folders that sources may come from",
-            detail=f"it is {real}; allowed: {', '.join(str(root) for root in allowed)}",
-            hint="add its folder to `roots` in syncengine.yaml",
-        )
+    if not inside(str(real), _roots(where)):
+        raise outside(shown, str(real), _roots(where))
     try:
         mode = real.stat().st_mode
     except FileNotFoundError as error:

@@ -7,7 +7,8 @@ constructors, ….
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
@@ -52,6 +53,8 @@ _REFUSED = {
     "CurrentOfExpr": "CURRENT OF is not allowed",
     "MergeSupportFunc": "merge_action() is not allowed",
 }
+# Types whose texts name things of the database, their arrays, and the rows of the catalog, which hold such.
+_LOOKS_UP = re.compile("_?(?:reg|aclitem|pg_(?!lsn|snapshot))")
 _NOW = frozenset({"now", "today", "tomorrow", "yesterday"})
 _INCOMING = frozenset(
     [
@@ -158,7 +161,7 @@ class Check:
 
     def _a_expr(self, node: Node) -> None:
         names = [_unwrapped(part).sval for part in node.name]
-        if len(names) > 1 and names[0] != "pg_catalog":
+        if not _built_in(names):
             raise self._error(node, f"the operator {'.'.join(names)} of a schema is not allowed")
         self._below(node, "name")
 
@@ -170,7 +173,7 @@ class Check:
 
     def _collateclause(self, node: Node) -> None:
         names = [_unwrapped(part).sval for part in node.collname]
-        if len(names) > 1 and names[0] != "pg_catalog":
+        if not _built_in(names):
             raise self._error(node, f"the collation {'.'.join(names)} of a schema is not allowed")
         self._below(node, "collname")
 
@@ -182,8 +185,8 @@ class Check:
 
     def _typename(self, node: Node) -> None:
         names = [_unwrapped(part).sval for part in node.names]
-        wrong = len(names) > 1 and names[0] != "pg_catalog"
-        if wrong or names[-1].startswith("reg") or node.setof or node.pct_type:
+        wrong = not _built_in(names) or _LOOKS_UP.match(names[-1])
+        if wrong or node.setof or node.pct_type:
             raise self._error(node, f"the type {'.'.join(names)} is not allowed in an expression")
         self._below(node, "names")
 
@@ -205,12 +208,12 @@ class Check:
 
     def _function(self, node: Node, names: list[str]) -> None:
         name = names[-1]
-        built_in = len(names) == 1 or names[0] == "pg_catalog"
+        built_in = _built_in(names)
         full = ".".join(names) if len(names) > 1 else f"pg_catalog.{name}"
         if built_in and name in functions():
             at_two_times = name == "age" and len(node.args) == 2
             self.depends_on_time |= functions()[name] or (name == "age" and not at_two_times)
-        elif full in self.allow_functions:
+        elif full in self.allow_functions and not any("." in part for part in names):
             self.functions.add(full)
             # An allowed built-in function is not in the list because it is volatile or stable.
             self.depends_on_time |= built_in
@@ -232,6 +235,11 @@ class Check:
 
     def _error(self, node: Node, message: str, hint: str | None = None) -> SpecError:
         return SpecError(f"SQL: {message}", hint=hint, location=self.place(_position(node)))
+
+
+def _built_in(names: Sequence[str]) -> bool:
+    """Tell whether a name is found in pg_catalog; three parts would begin with a database's name."""
+    return len(names) == 1 or (len(names) == 2 and names[0] == "pg_catalog")
 
 
 def _unwrapped(node: Node) -> Node:

@@ -9,7 +9,7 @@ from syncengine.errors import SpecError, SyncError
 from syncengine.model.spec import Spec
 from syncengine.order import Wait, circles
 from syncengine.spec.load import STDIN_NAME, specs_in
-from syncengine.spec.positions import child, decode, documents
+from syncengine.spec.positions import MAX_BYTES, child, decode, documents
 from syncengine.spec.project import FILE, Project
 from syncengine.spec.words import nearest
 
@@ -85,7 +85,9 @@ def _names(project: Project, folder: Path) -> Iterator[str]:
 
 def _names_in(file: Path) -> Iterator[str]:
     try:
-        found = documents(decode(file.read_bytes(), file=STDIN_NAME), file=STDIN_NAME)
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
+        found = documents(decode(data, file=STDIN_NAME), file=STDIN_NAME)
     except (OSError, SpecError):
         return  # what is wrong there is no concern of this call
     for document in found:

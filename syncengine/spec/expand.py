@@ -9,12 +9,15 @@ a boolean the text is read as a plain YAML scalar.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from syncengine import redact
 from syncengine.errors import NotAvailable, SpecError
+from syncengine.files import inside, opened
 from syncengine.spec.available import instead
 from syncengine.spec.paths import resolve_path
 from syncengine.spec.positions import Document, child
@@ -26,6 +29,11 @@ _REFERENCE = re.compile(
     r"|(?P<wrong>\$\{)"
 )
 _MAX_FILE = 1_000_000
+# Of all values of a document together, once they are expanded; and the problems told of one value.
+_MAX_EXPANDED = 4_000_000
+_MOST_PROBLEMS = 20
+# Data of the user's.
+_ROWS = re.compile(r"(?:/environments/[^/]+)?(?:/defaults)?/source/rows/")
 # Where in a spec a password may be meant to stand.
 SECRET_PLACES = frozenset({"/source", "/source/url", "/source/path", "/target/connection", "/notify/webhook"})
 
@@ -43,6 +51,7 @@ class Expansion:
     expanded: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     problems: list[SpecError] = field(default_factory=list)
+    room: int = _MAX_EXPANDED
 
     def run(self) -> object:
         """Return the document's value with all references expanded."""
@@ -62,9 +71,13 @@ class Expansion:
         return self._text(value, pointer) if isinstance(value, str) and "${" in value else value
 
     def _text(self, text: str, pointer: str) -> str:
+        known = len(self.problems)
+
         def replace(match: re.Match[str]) -> str:
+            if len(self.problems) - known >= _MOST_PROBLEMS or self.room < 0:
+                return match[0]
             try:
-                return self._value(match, pointer)
+                return self._spent(self._value(match, pointer), pointer)
             except SpecError as error:
                 self.problems.append(error)
                 self.failed.add(pointer)
@@ -74,6 +87,16 @@ class Expansion:
         result = _REFERENCE.sub(replace, text)
         redact.remember_passwords(result)
         return result
+
+    def _spent(self, value: str, pointer: str) -> str:
+        """Return a value that still has room; a few references to a long one would fill the memory."""
+        self.room -= len(value)
+        if self.room < 0:
+            raise SpecError(
+                f"the values are longer than {_MAX_EXPANDED // 1_000_000} MB once they are expanded",
+                location=self.document.at(pointer),
+            )
+        return value
 
     def _value(self, match: re.Match[str], pointer: str) -> str:
         place = self.document.inside(pointer, match.start())
@@ -108,14 +131,25 @@ class Expansion:
             redact.remember(value)
         return value
 
+    def _opened(self, path: Path, name: str) -> BinaryIO:
+        """Open a file that is one, and looks at what was opened: the name may be a link by now."""
+        found = opened(path)
+        if stat.S_ISREG(found.status.st_mode) and inside(found.place, self.roots):
+            return found.file
+        found.file.close()
+        raise SpecError(
+            f"{name} is no file of the project", hint="name a regular file in the project or its `roots`"
+        )
+
     def _read_file(self, name: str) -> str:
         path = resolve_path(name, self.folder, self.roots)
         try:
-            if not path.is_file():
-                raise SpecError(f"there is no file {name}", hint="the path is relative to the spec's folder")
-            with path.open("rb") as file:
+            with self._opened(path, name) as file:
                 data = file.read(_MAX_FILE + 1)
             value = data.decode("utf-8")
+        except FileNotFoundError as error:
+            hint = "the path is relative to the spec's folder"
+            raise SpecError(f"there is no file {name}", hint=hint) from error
         except OSError as error:
             raise SpecError(f"cannot read {name}: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -137,18 +171,31 @@ def expand(
 
 
 def literal_passwords(document: Document, wanted: Callable[[str], bool]) -> list[SpecError]:
-    """Return an error for each unexpanded value with a password written out, at the pointers that are
+    """Return an error for each unexpanded value with a password written out.
+
+    Passwords in URLs count everywhere but in literal rows; `password=…`, which is SQL as well, at the pointers that are
     `wanted`.
     """
     return [
         SpecError(
             "a password stands in the file",
             location=document.at(pointer),
-            hint="write ${secret:NAME} or ${NAME} in its place, and set that environment variable",
+            hint="write ${secret:NAME} in its place, and set that environment variable; a PostgreSQL password may also "
+            "stand in ~/.pgpass or in a service file, with `service=NAME`",
         )
         for pointer, text in _texts(document.value, "")
-        if wanted(pointer) and any(_REFERENCE.sub("", password) for password in redact.passwords(text))
+        if any(_written(password) for password in _passwords(text, conninfo=wanted(pointer)))
+        and not _ROWS.match(pointer)
     ]
+
+
+def _passwords(text: str, *, conninfo: bool) -> tuple[str, ...]:
+    return redact.passwords(text) if conninfo else redact.url_passwords(text)
+
+
+def _written(password: str) -> str:
+    """Return what of a password stands in the file itself; the default of a reference does."""
+    return _REFERENCE.sub(lambda match: (match["default"] or "").removeprefix(":-"), password)
 
 
 def _texts(value: object, pointer: str) -> list[tuple[str, str]]:

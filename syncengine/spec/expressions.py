@@ -14,7 +14,18 @@ from typing import Any
 from syncengine.errors import Location, SpecError
 from syncengine.model.spec import ColumnRef, Expression
 from syncengine.spec.allowed import Check, functions
-from syncengine.spec.grammar import Place, Tree, deparse, excerpt, nodes, offsets, on_one_line, raw, tree_of
+from syncengine.spec.grammar import (
+    Place,
+    Tree,
+    deparse,
+    excerpt,
+    nodes,
+    offsets,
+    on_one_line,
+    raw,
+    readable,
+    tree_of,
+)
 
 _PREFIX = "SELECT 1 WHERE "
 _TYPE_HINT = "write a type as in SQL, such as numeric(12,2)"
@@ -65,7 +76,9 @@ def of_catalog(text: str) -> Expression:
 
     It counts as immutable only where all of its functions are known to be.
     """
-    tree = raw(_PREFIX + text)
+    tree = readable(_PREFIX + text)
+    if tree is None:
+        return Expression(text=text, parts=(text,), volatility="stable")
     names = [[part.string.sval for part in node.funcname] for node in nodes(tree, "FuncCall")]
     known = functions()
     fixed = all(len(name) == 1 and known.get(name[0]) is False for name in names)
@@ -101,6 +114,31 @@ def with_operators(value: Expression, schema_of: Callable[[str, ColumnRef], str 
     if not found:
         return value
     return replace(value, parts=_cut(tree, _columns(tree, names), location))
+
+
+def in_full(value: Expression) -> Expression:
+    """Return the expression with its functions, types and operators named with their schema, pg_catalog.
+
+    Under a path that anybody may put objects on, `lower(k)` could be a function of somebody's that suits k better.
+    IN, LIKE and BETWEEN leave no room for a schema.
+    """
+    tree, names = _read_again(value)
+    for node in nodes(tree, "FuncCall"):
+        _in_catalog(node.funcname)
+    for node in nodes(tree, "TypeName"):
+        _in_catalog(node.names)
+    for node in nodes(tree, "A_Expr"):
+        if node.kind in _NAMEABLE:
+            _in_catalog(node.name)
+    return replace(value, parts=_cut(tree, _columns(tree, names), value.location or Location("")))
+
+
+def _in_catalog(name: Tree) -> None:
+    """Put pg_catalog before a name that has no schema yet."""
+    if len(name) == 1:
+        own = name[0].string.sval
+        name[0].string.sval = "pg_catalog"
+        name.add().string.sval = own
 
 
 def without_collation(value: Expression) -> tuple[Expression, tuple[str, ...]]:
@@ -180,7 +218,8 @@ def _cut(
     """Deparse the tree with a placeholder for each column, and cut the text there."""
     before = deparse(tree, location)
     # Cheap beside what a wrong deparse would do: the text that is sent must mean what was checked.
-    if _without_places(raw(before)) != _without_places(tree):
+    again = readable(before)
+    if again is None or _without_places(again) != _without_places(tree):
         raise SpecError("the SQL cannot be written back as it was read", location=location)
     mark = "ref_"
     while mark in before:

@@ -10,6 +10,12 @@ from syncengine.errors import Location, SpecError
 
 # The C parser and deparser recurse: 600 kB of `a||a||…` overran the stack, 60 kB did not.
 _MAX_LENGTH = 10_000
+_MAX_READ_BACK = 50_000
+
+# What a SELECT may have inside, and still writes.
+_WRITING = ("InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "LockingClause")
+# What stays with the session when its transaction is over.
+_OF_THE_SESSION = frozenset(["listen_stmt", "prepare_stmt", "load_stmt", "discard_stmt"])
 
 Place = Callable[[int], Location]
 # A protobuf message; its class is known to the parser alone.
@@ -32,6 +38,13 @@ def query(text: str, place: Place) -> str:
             "the SQL is not one query",
             detail=excerpt(text),
             hint="write one SELECT that gives a boolean",
+            location=place(0),
+        )
+    if any(nodes(tree, kind) for kind in _WRITING):
+        raise SpecError(
+            "the SQL holds a data-modifying statement or locks rows",
+            detail=excerpt(text),
+            hint="a check may only read; statements that write belong under `before` or `after`",
             location=place(0),
         )
     return _alone(tree, text)
@@ -64,6 +77,8 @@ def _misplaced(found: Tree) -> tuple[str, str]:
             # The connection serves other specs as well, or other clients of a pooler.
             if found.variable_set_stmt.name != "TRANSACTION":
                 return "the setting would outlive the run", "write SET LOCAL, or give it under `session`"
+        case kind if kind in _OF_THE_SESSION:
+            return "what this does to the session would outlive the run", "leave it out"
         case "copy_stmt" if not found.copy_stmt.filename:
             hint = "rows come from the `source`; see `returning` for rows that are to come out"
             return "there is nobody to COPY from or to within a run", hint
@@ -145,6 +160,17 @@ def _tree(text: str, prefix: str, place: Place, suffix: str = "") -> Tree:
 
 def raw(sql: str) -> Tree:
     return _parser().parse(sql)
+
+
+def readable(sql: str) -> Tree | None:
+    """Return the tree of a text that nobody has checked yet, None if it can't be had."""
+    if len(sql) > _MAX_READ_BACK:
+        return None
+    protobuf = import_module("google.protobuf.message")
+    try:
+        return raw(sql)
+    except (_parser().PgQueryError, protobuf.DecodeError, UnicodeEncodeError):
+        return None
 
 
 def _parser() -> Any:

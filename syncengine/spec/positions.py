@@ -19,6 +19,11 @@ from syncengine.errors import Location, SpecError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
+# Rows of a table may stand in a spec; more of them belong into a file.
+MAX_VALUES = 50_000
+# No table has more columns than 1,600.
+MAX_KEYS = 2_000
+MAX_DOCUMENTS = 1_000
 _MAX_DIGITS = 1000
 # The parser's events; which fields one has depends on its kind.
 Event = Any
@@ -169,17 +174,25 @@ class _Composer:
         self.text = text
         self.file = file
         self.events: Iterator[Event] = yaml.parse(text, Loader=_LOADER)
+        self.room = MAX_VALUES
 
     def documents(self) -> Iterator[Document]:
+        room = MAX_DOCUMENTS
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 first = next(self.events)
+                if (room := room - 1) < 0:
+                    raise self._error(first, f"more than {MAX_DOCUMENTS:,} documents in one file")
                 document = Document(file=self.file, start=self._location(first))
                 document.value = self._value(first, "", 0, document)
                 yield document
 
     def _value(self, event: Event, pointer: str, depth: int, into: Document) -> object:
         self._refuse(event, depth)
+        if (room := self.room - 1) < 0:
+            hint = "write rows into a file of their own: `source: rows.csv`"
+            raise self._error(event, f"more than {MAX_VALUES:,} values in one file", hint)
+        self.room = room
         into.values[pointer] = self._location(event)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(pointer, depth, into)
@@ -194,6 +207,8 @@ class _Composer:
             below = child(pointer, key)
             if key in mapping:
                 raise self._error(event, f"the key `{key}` is there twice", f"first at {into.keys[below]}")
+            if len(mapping) >= MAX_KEYS:
+                raise self._error(event, f"more than {MAX_KEYS:,} keys in one mapping")
             into.keys[below] = self._location(event)
             mapping[key] = None
             mapping[key] = self._value(next(self.events), below, depth + 1, into)

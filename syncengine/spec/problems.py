@@ -22,6 +22,8 @@ _TYPES = {
     "object": "a mapping",
     "null": "null",
 }
+# Looking for the nearest word takes a while.
+_HINTED = 50
 _DURATION = "write a number with us, ms, s, min, h or d, such as `5s`"
 _SHARE = "write a count such as 100, or a share such as `5%`"
 
@@ -33,13 +35,15 @@ class Findings:
         self.document = document
         self.problems: list[SpecError] = []
         self.broken: set[str] = set()
+        self._told: set[str] = set()
 
     def add(self, pointer: str, message: str, hint: str | None = None, *, at_key: bool = False) -> None:
         place = self.document.at_key(pointer) if at_key else self.document.at(pointer)
         problem = SpecError(
             redact.redact(message), hint=redact.redact(hint) if hint else None, location=place
         )
-        if not any(str(problem) == str(other) for other in self.problems):
+        if (text := str(problem)) not in self._told:
+            self._told.add(text)
             self.problems.append(problem)
 
 
@@ -169,6 +173,8 @@ def _report(error: ValidationError, base: str, findings: Findings) -> None:
         case "minimum" | "maximum":
             word = "least" if error.validator == "minimum" else "most"
             findings.add(pointer, f"`{name}` cannot be {shown(value)}", f"at {word} {wanted}")
+        case "maxItems":
+            findings.add(pointer, f"`{name}` holds more than {wanted:,} items")
         case "minItems" | "minLength" | "minProperties":
             findings.add(pointer, f"`{name}` is empty")
         case _:
@@ -185,12 +191,11 @@ def _report_unknown(error: ValidationError, pointer: str, findings: Findings) ->
     schema: Any = error.schema
     instance: Any = error.instance
     known = schema.get("properties", {})
-    for key in (key for key in instance if key not in known):
+    for number, key in enumerate(key for key in instance if key not in known):
         below = child(pointer, key)
         room = f" in `{spoken(pointer)}`" if pointer else ""
-        findings.add(
-            below, f"unknown key `{shown(key)}`{room}", hint_for_key(key, pointer, known), at_key=True
-        )
+        hint = hint_for_key(key, pointer, known) if number < _HINTED else None
+        findings.add(below, f"unknown key `{shown(key)}`{room}", hint, at_key=True)
 
 
 def _wanted_types(error: ValidationError) -> list[str]:

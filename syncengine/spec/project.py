@@ -14,7 +14,7 @@ from syncengine.spec.environments import in_environment, no_such_environment
 from syncengine.spec.expand import SECRET_PLACES, expand, literal_passwords
 from syncengine.spec.merge import remainder, subtree
 from syncengine.spec.names import check_name, identifier, qualified
-from syncengine.spec.positions import Document, child, decode, documents
+from syncengine.spec.positions import MAX_BYTES, Document, child, decode, documents
 from syncengine.spec.problems import check
 from syncengine.spec.schema import project_schema
 
@@ -85,7 +85,8 @@ def load_project(start: Path, environ: Mapping[str, str], env: str | None = None
 def _documents(file: Path) -> Document | None:
     shown = display(file)
     try:
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise SpecError(f"cannot read {shown}: {error.strerror}") from error
     found = documents(decode(data, file=shown), file=shown)

@@ -9,24 +9,26 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 from syncengine.model.facts import ColumnFacts
 from syncengine.model.task import Task
 from syncengine.sql.changes import of_class, same_place, same_row_when_written, set_column, typed
-from syncengine.sql.clauses import conflict_target, key_list, stored, type_of
+from syncengine.sql.clauses import built_in, conflict_target, key_list, stored, type_of
 from syncengine.sql.names import commas, ident, quoted
 from syncengine.sql.returned import returning
 
 
 def create_target(task: Task) -> Composed:
     """Return CREATE TABLE for a target that is missing, with the conflict keys as primary key."""
-    columns = [SQL("{} {}").format(ident(column.name), type_of(column.type)) for column in task.loaded]
+    columns = [
+        SQL("{} {}").format(ident(column.name), type_of(built_in(column.type))) for column in task.loaded
+    ]
     names = [part.column for part in task.keys if part.column is not None]
     versions = task.versions
     if versions is not None:
-        columns.append(SQL("{} {}").format(ident(versions.valid_from), type_of(versions.from_type)))
-        columns.append(SQL("{} {}").format(ident(versions.valid_to), type_of(versions.to_type)))
+        columns.append(SQL("{} {}").format(ident(versions.valid_from), type_of(built_in(versions.from_type))))
+        columns.append(SQL("{} {}").format(ident(versions.valid_to), type_of(built_in(versions.to_type))))
         names.append(versions.valid_from)
     if versions is not None and versions.current is not None:
         columns.append(SQL("{} boolean NOT NULL DEFAULT true").format(ident(versions.current)))
     if task.soft is not None and task.soft.column not in task.columns:
-        columns.append(SQL("{} {}").format(ident(task.soft.column), type_of(task.soft.type)))
+        columns.append(SQL("{} {}").format(ident(task.soft.column), type_of(built_in(task.soft.type))))
     if names:
         columns.append(SQL("PRIMARY KEY ({})").format(quoted(names)))
     return SQL("CREATE TABLE {} ({})").format(ident(*task.target), commas(columns))

@@ -13,6 +13,7 @@ from syncengine.model.spec import Expression
 from syncengine.model.task import Assignment, QualifiedName, SoftDelete, Task
 from syncengine.sql.badrows import spared
 from syncengine.sql.clauses import (
+    built_in,
     cast,
     changed,
     differs,
@@ -292,4 +293,4 @@ def _not_saved(task: Task, pairs: Sequence[tuple[str, str]]) -> Composed:
 
 
 def typed(value: Expression, base_type: str) -> Composed:
-    return cast(expression(value), base_type)
+    return cast(expression(value), built_in(base_type))

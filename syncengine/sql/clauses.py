@@ -6,6 +6,7 @@ row), so that a user's expression fits in as it was written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from psycopg.sql import SQL, Composable, Composed, Literal
@@ -13,6 +14,16 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 from syncengine.model.spec import ColumnRef, Expression
 from syncengine.model.task import Key, QualifiedName, Task
 from syncengine.sql.names import commas, ident, operator
+
+_PLAIN_TYPE = re.compile(r'("?[A-Za-z_]\w*"?)(?:\([^)]*\))?(?:\[\])*\Z')
+# These are the grammar's own, whatever types of such names there are.
+_TYPE_WORDS = frozenset(
+    [
+        *("bit", "boolean", "char", "character", "varchar"),
+        *("bigint", "dec", "decimal", "float", "int", "integer", "numeric", "real", "smallint"),
+        *("interval", "time", "timestamp"),
+    ]
+)
 
 
 def expression(value: Expression, alias: str | None = None) -> Composed:
@@ -31,6 +42,16 @@ def type_of(text: str, collation: QualifiedName | None = None) -> Composed:
     if collation is None:
         return Composed([SQL(text)])
     return SQL("{} COLLATE {}").format(SQL(text), ident(*collation))
+
+
+def built_in(type_text: str) -> str:
+    """Return a type as the catalog spells it, for a statement that runs under the role's own search_path.
+
+    >>> built_in("date[]"), built_in("numeric(9,2)"), built_in("timestamp with time zone"), built_in("shop.mood")
+    ('pg_catalog.date[]', 'numeric(9,2)', 'timestamp with time zone', 'shop.mood')
+    """
+    name = _PLAIN_TYPE.match(type_text)
+    return f"pg_catalog.{type_text}" if name and name[1] not in _TYPE_WORDS else type_text
 
 
 def cast(value: Composable, type_text: str) -> Composed:

@@ -14,7 +14,17 @@ from syncengine.sql.changes import (
     place_of_target,
     same_place,
 )
-from syncengine.sql.clauses import Comparison, cast, differs, expression, key_list, same_key, sample, stored
+from syncengine.sql.clauses import (
+    Comparison,
+    built_in,
+    cast,
+    differs,
+    expression,
+    key_list,
+    same_key,
+    sample,
+    stored,
+)
 from syncengine.sql.names import beside, commas, ident, quoted
 from syncengine.sql.returned import returning
 from syncengine.sql.staging import carried
@@ -164,12 +174,13 @@ def close_gone(task: Task) -> Composed:
 
 def end_of_gone(task: Task) -> Composed:
     versions = _versions(task)
-    now = cast(SQL("transaction_timestamp()"), versions.to_type)
-    return SQL("GREATEST({}, {})").format(now, cast(_began(task), versions.to_type))
+    ends = built_in(versions.to_type)
+    now = cast(SQL("pg_catalog.transaction_timestamp()"), ends)
+    return SQL("GREATEST({}, {})").format(now, cast(_began(task), ends))
 
 
 def end_of_changed(task: Task) -> Composed:
-    return cast(_incoming(task), _versions(task).to_type)
+    return cast(_incoming(task), built_in(_versions(task).to_type))
 
 
 def close_changed(task: Task) -> Composed:

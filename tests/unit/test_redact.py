@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import Literal
 
 from syncengine.errors import OptionError
 from syncengine.redact import passwords, redact, redact_error, remember
@@ -30,6 +37,38 @@ def test_a_remembered_secret_is_masked_also_percent_encoded_and_line_by_line() -
     remember("topsecret/one\nsecond line!")
 
     assert redact("<topsecret/one> <topsecret%2Fone> <second line!>") == "<***> <***> <***>"
+
+
+ODD = "s3cr3t\"'\\ é/@:"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(str, id="plain"),
+        pytest.param(json.dumps, id="json"),
+        pytest.param(lambda text: json.dumps(text, ensure_ascii=False), id="json-as-it-is"),
+        pytest.param(repr, id="python"),
+        pytest.param(lambda text: str(Literal(text).as_string()), id="sql"),
+        pytest.param(lambda text: json.dumps(str(Literal(text).as_string())), id="sql-in-json"),
+        pytest.param(lambda text: make_conninfo(password=text, host="h"), id="conninfo"),
+        pytest.param(lambda text: quote(text, safe=""), id="url"),
+    ],
+)
+def test_a_secret_is_masked_however_it_is_written(shown: Callable[[str], str]) -> None:
+    remember(ODD)
+
+    assert "s3cr3t" in shown(ODD)
+    assert "s3cr3t" not in redact(f"x {shown(ODD)} y")
+
+
+def test_a_long_secret_is_masked_in_no_time() -> None:
+    remember("0123456789" * 100_000)
+    started = time.process_time()
+
+    assert redact("<" + "0123456789" * 100_000 + ">") == "<***>"
+
+    assert time.process_time() - started < 1
 
 
 def test_the_longer_of_two_secrets_is_masked_whole() -> None:

@@ -144,7 +144,8 @@ def test_a_specs_connection_is_one_of_the_project(folder: Path) -> None:
         pytest.param(
             "connections: {a: 'postgresql://u:hunter2@h/d'}\n",
             "1:18: a password stands in the file",
-            "write ${secret:NAME} or ${NAME} in its place, and set that environment variable",
+            "write ${secret:NAME} in its place, and set that environment variable; a PostgreSQL password may"
+            " also stand in ~/.pgpass or in a service file, with `service=NAME`",
             id="password",
         ),
         pytest.param(
