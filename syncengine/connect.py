@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 
@@ -69,6 +70,9 @@ _REASONS = (
     (r"invalid port number|invalid \w+ value", "correct this parameter of the connection"),
     ("definition of service", "check the service's name and the file that $PGSERVICEFILE names"),
 )
+
+# What the driver would tell standard error of a lost connection is in our errors.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 # Characters of a server's message or detail that are passed on.
 _LONGEST = 300

@@ -10,11 +10,11 @@ from syncengine.catalog.session import pinned
 from syncengine.connect import wrap
 from syncengine.errors import TargetError
 from syncengine.model.facts import ServerFacts
-from syncengine.sql.ledger import version_of
+from syncengine.sql.ledger import TABLES, version_of
 
 OLDEST = 140000
 
-# Runs under the role's own path, because it reports it: all names qualified, and no operators at all.
+# Runs under the role's own path, because it reports it: all names and operators are qualified.
 _SERVER = """
 SELECT pg_catalog.current_setting('server_version'),
        pg_catalog.current_database()::pg_catalog.text,
@@ -32,6 +32,19 @@ SELECT pg_catalog.current_setting('server_version'),
        pg_catalog.has_table_privilege(runs.oid, 'SELECT') AND pg_catalog.has_table_privilege(runs.oid, 'INSERT')
            AND pg_catalog.has_table_privilege(runs.oid, 'UPDATE'),
        pg_catalog.version(),
+       (SELECT owner.rolname::pg_catalog.text
+        FROM pg_catalog.pg_roles AS owner, pg_catalog.pg_database AS base
+        WHERE base.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+          AND (owner.oid OPERATOR(pg_catalog.=) (SELECT n.nspowner FROM pg_catalog.pg_namespace AS n
+                                                 WHERE n.oid OPERATOR(pg_catalog.=) engine.oid)
+               OR EXISTS (SELECT FROM pg_catalog.pg_class AS c
+                          WHERE c.relnamespace OPERATOR(pg_catalog.=) engine.oid
+                            AND c.relowner OPERATOR(pg_catalog.=) owner.oid
+                            AND c.relname OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.name[])))
+          AND NOT (owner.rolsuper OR owner.oid OPERATOR(pg_catalog.=) base.datdba
+                   OR owner.rolname OPERATOR(pg_catalog.=) 'pg_database_owner'
+                   OR pg_catalog.pg_has_role(owner.oid, 'MEMBER'))
+        LIMIT 1),
        pg_catalog.current_setting('server_encoding')
 FROM (SELECT pg_catalog.to_regnamespace(pg_catalog.quote_ident(%s))::pg_catalog.oid) AS engine (oid),
      LATERAL (SELECT CASE WHEN pg_catalog.has_schema_privilege(engine.oid, 'USAGE')
@@ -56,12 +69,12 @@ def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts
     """Return the facts, by one query.  Raises TargetError for servers older than PostgreSQL 14."""
     _refuse_old(conn.info.server_version)
     try:
-        row = conn.execute(_SERVER, (engine_schema, engine_schema)).fetchone()
+        row = conn.execute(_SERVER, (list(TABLES), engine_schema, engine_schema)).fetchone()
     except psycopg.Error as error:
         raise wrap(error, doing="looking at the server") from error
     assert row is not None  # one FROM row, always
     version, database, role, path, read_only, recovery, may_create, may_temp, *engine, encoding = row
-    exists, writable, has_ledger, comment, ledger_rights, build = engine
+    exists, writable, has_ledger, comment, ledger_rights, build, stranger = engine
     return ServerFacts(
         version=conn.info.server_version,
         version_text=version,
@@ -74,6 +87,7 @@ def server_facts(conn: psycopg.Connection, *, engine_schema: str) -> ServerFacts
         engine_schema_exists=exists,
         ledger=bool(ledger_rights) if has_ledger else bool(writable if exists else may_create),
         ledger_version=version_of(comment) if has_ledger else 0,
+        ledger_stranger=stranger,
         notices_dead_clients="linux" in build,
         temporary=may_temp,
         encoding=encoding,

@@ -107,11 +107,11 @@ class _OfSource:
 
 def of_parts(run: Run, unit: Unit) -> None:
     """Carry out a unit once for each part of staging that is not committed yet."""
-    parts, rows = _arranged(run)
-    books = run.report.counts
-    if books.rows_read != rows + books.duplicates + books.quarantined:
+    parts, rows, apart = _arranged(run)
+    read = run.report.counts.rows_read
+    if read != rows + apart:
         raise BooksDoNotClose(
-            f"{books.rows_read} rows were read, but {rows} are staged and {books.duplicates} are duplicates",
+            f"{read} rows were read, but {rows} are staged and {apart} are duplicates or bad",
             hint="another process may have changed the staging table: run it again with --restart",
         )
     done = _numbers(run, "publish")
@@ -235,13 +235,13 @@ def _numbers(run: Run, phase: Phase) -> frozenset[int]:
     return ledger.committed_chunks(run.connection, run.entry, phase)
 
 
-def _arranged(run: Run) -> tuple[int, int]:
-    """Return how many parts there are, and how many rows they hold together."""
+def _arranged(run: Run) -> tuple[int, int, int]:
+    """Return how many parts there are, how many rows they hold together, and how many were taken out before."""
     assert run.entry is not None
     found = ledger.last_chunk(run.connection, run.entry, "arrange")
     assert found is not None
     ends = found[1] or {}
-    return int(ends["parts"]), int(ends["rows"])
+    return int(ends["parts"]), int(ends["rows"]), int(ends["apart"])
 
 
 def _text(place: Position) -> str:

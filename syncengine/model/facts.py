@@ -204,7 +204,9 @@ class ServerFacts:
     """The server and what the role may do there.  `version` is server_version_num (180006).
 
     `engine_schema` tells that the role can put staging tables there (it exists and is writable, or can be made).
-    `ledger`: the engine's own tables can be used, or made; `ledger_version` is 0 where they are not there yet.
+    `ledger`: the engine's own tables can be used, or made; `ledger_version` is 0 where they are not there yet;
+    `ledger_stranger` owns some of them, or their schema, and is neither the role, nor one that it belongs to, nor the
+    database's owner, nor a superuser.
     `notices_dead_clients`: it can be told to look whether its client is still there.
     `search_path` is the role's own, as `current_setting` gives it.
     """
@@ -220,6 +222,7 @@ class ServerFacts:
     engine_schema_exists: bool = False
     ledger: bool = True
     ledger_version: int = 0
+    ledger_stranger: str | None = None
     notices_dead_clients: bool = False
     temporary: bool = True
     encoding: str = "UTF8"

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
-from syncengine.model.badrows import BadRowSample
+from syncengine.model.badrows import SHOWN, BadRowSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +118,11 @@ class Report:
             case ev.RowsRead():
                 return self._add(Counts(rows_read=event.rows, bytes_read=event.bytes))
             case ev.BadRowsFound():
-                return replace(self, bad_rows=event.samples, unreadable=event.unreadable)
+                return replace(
+                    self, bad_rows=_together(self.bad_rows, event.samples), unreadable=event.unreadable
+                )
             case ev.StartedOver():
-                return replace(self, counts=Counts(), pending=Counts())
+                return replace(self, counts=Counts(), pending=Counts(), bad_rows=())
             case ev.RowsCounted():
                 return self._add(Counts(**{event.counter: event.rows}))
             case ev.Classified():
@@ -225,3 +227,9 @@ class Report:
     def deleted(self) -> int:
         """Rows deleted, softly deleted or closed; they are not among the rows read."""
         return self.counts.deleted
+
+
+def _together(known: tuple[BadRowSample, ...], more: tuple[BadRowSample, ...]) -> tuple[BadRowSample, ...]:
+    """Return the first bad rows of both, each once, in the source's order."""
+    by_number = {(row.number, row.place): row for row in (*known, *more)}
+    return tuple(by_number[key] for key in sorted(by_number))[:SHOWN]

@@ -17,6 +17,7 @@ from syncengine.resolve.fitness import (
     WRITING,
     misfits,
     missing_rights,
+    of_strangers,
     one_version_only,
     unplaced,
     unremembered,
@@ -101,7 +102,7 @@ def resolve(
 
 def _allowed(task: Task, mode: Mode, problems: list[SyncError]) -> Task:
     """Return the task if nothing stands against it; a preview needs no right to write, and tells which are lacking."""
-    writing = [*missing_rights(task, mode, WRITING), *unremembered(task)]
+    writing = [*missing_rights(task, mode, WRITING), *unremembered(task), *of_strangers(task)]
     problems += [*unplaced(task, mode), *one_version_only(task), *missing_rights(task, mode, READING)]
     problems += [] if task.spec.previewed else writing
     if problems:

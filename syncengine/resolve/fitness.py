@@ -161,6 +161,24 @@ def one_version_only(task: Task) -> list[SyncError]:
     ]
 
 
+def of_strangers(task: Task) -> list[SyncError]:
+    """Return the problem that a stranger owns the engine's tables, whose triggers would have the role's rights."""
+    stranger = task.server.ledger_stranger
+    if stranger is None:
+        return []
+    schema = quote_if_needed(task.spec.ledger_schema)
+    return [
+        TargetError(
+            f"schema {task.spec.ledger_schema}, or a table of the engine's in it, belongs to {stranger}",
+            detail="what its owner puts there, such as triggers, would run with the rights of"
+            f" {task.server.role}; it may belong to a superuser, to the database's owner, or to a role of its own",
+            hint=f"see what is in it, then ALTER SCHEMA {schema} OWNER TO {quote_if_needed(task.server.role)};"
+            " or name another schema: ledger_schema in syncengine.yaml",
+            location=task.spec.mark("/target"),
+        )
+    ]
+
+
 def unremembered(task: Task) -> list[SyncError]:
     """Return the problem that it can't be kept in mind what was published, where that has to be."""
     schema, role = task.spec.ledger_schema, task.server.role

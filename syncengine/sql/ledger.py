@@ -137,8 +137,8 @@ def record_parts(schema: str, run: str, parts: tuple[str, str], column: str) -> 
     """Return the INSERT that registers the parts that staging was cut into; its parameters are PARTED."""
     text = SQL(
         "INSERT INTO {} (run, phase, number, ends, duplicates, quarantined) SELECT {}, 'arrange', 1,"
-        " jsonb_build_object('parts', coalesce(max({}), 0), 'rows', count(*)), CAST($1 AS bigint), CAST($2 AS bigint)"
-        " FROM {}"
+        " jsonb_build_object('parts', coalesce(max({}), 0), 'rows', count(*),"
+        " 'apart', CAST($1 AS bigint) + CAST($2 AS bigint)), CAST($1 AS bigint), CAST($2 AS bigint) FROM {}"
     )
     return text.format(ident(schema, CHUNKS), Literal(run), ident(column), ident(*parts))
 

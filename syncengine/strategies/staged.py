@@ -194,7 +194,9 @@ def _about_bad_rows(task: Task) -> str:
     """Say what happens with bad rows."""
     where = f"{task.spec.ledger_schema}.quarantine"
     if task.tolerant:
-        return f"bad rows go to {where}; each record is read by itself, as the source can't be read again for them"
+        why = "the source can't be read again for them"
+        why = "chunks that are published can't be taken back" if task.chunked else why
+        return f"bad rows go to {where}; each record is read by itself, as {why}"
     return f"bad rows go to {where}: once one is met, the source is read again record by record"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 import syncengine
@@ -143,3 +144,32 @@ def test_what_is_no_staging_of_a_known_run_is_left_alone(db: Database):
     run(db)
 
     assert tables(db) == sorted([*WHOLE, "stage_0123456789ab_0", "stage_mine"])
+
+
+@pytest.mark.parametrize(
+    "what", ["SCHEMA syncengine", "TABLE syncengine.runs", "TABLE syncengine.quarantine"]
+)
+def test_what_a_stranger_owns_is_not_written_to(db: Database, what: str):
+    run(db)
+    role, stranger = f"loader_{db.name}", f"stranger_{db.name}"
+    db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'open'; CREATE ROLE {stranger}")
+    try:
+        db.execute(
+            f"GRANT ALL ON SCHEMA syncengine TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA syncengine TO {role}"
+        )
+        db.execute(f"GRANT ALL ON t TO {role}; GRANT USAGE ON SCHEMA public TO {role}")
+        url = make_conninfo(db.url, user=role, password="open")
+        spec = {"name": "t", "target": "t", "conflict_keys": ["id"]}
+        assert syncengine.run(spec, source=ROWS, connection=url).unchanged == 2
+        db.execute(f"ALTER {what} OWNER TO {stranger}")
+        db.execute(
+            f"GRANT ALL ON SCHEMA syncengine TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA syncengine TO {role}"
+        )
+
+        with pytest.raises(SyncError) as refused:
+            syncengine.run(spec, source=ROWS, connection=url)
+
+        assert (refused.value.code, refused.value.exit_code) == ("target-unfit", 3)
+        assert stranger in refused.value.message
+    finally:
+        db.execute(f"DROP OWNED BY {role}, {stranger} CASCADE; DROP ROLE {role}, {stranger}")
