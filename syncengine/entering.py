@@ -107,7 +107,11 @@ def _tell(run: Run, entry: Entry) -> None:
     counters = ledger.counts_of_chunks(run.connection, entry)
     for phase in ("stage", "publish"):
         run.chunks[phase] = len(ledger.committed_chunks(run.connection, entry, phase))
-    run.emit(ev.Resumed(run=entry.run, chunks=sum(run.chunks.values()), counters=counters))
+    run.emit(
+        ev.Resumed(
+            run=entry.run, chunks=sum(run.chunks.values()), published=run.chunks["publish"], counters=counters
+        )
+    )
 
 
 @contextmanager

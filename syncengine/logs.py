@@ -100,7 +100,7 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             log.info("committed", unit=event.unit, seconds=round(event.seconds, 4))
         case ev.ChunkCommitted():
             chunk = f"{event.number}" if event.of is None else f"{event.number} of {event.of}"
-            log.debug("chunk committed", unit=event.unit, chunk=chunk, seconds=round(event.seconds, 4))
+            log.info("chunk committed", unit=event.unit, chunk=chunk, seconds=round(event.seconds, 4))
         case ev.Resumed():
             log.info("resumed", run=event.run, chunks=event.chunks, **_counted(event.counters))
         case ev.FoundCommitted():

@@ -132,10 +132,11 @@ class ChunkCommitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """An unfinished run goes on: so many chunks were committed before, with these counters."""
+    """An unfinished run goes on: so many chunks were committed before, `published` of them, with these counters."""
 
     run: str
     chunks: int
+    published: int
     counters: Mapping[str, int]
 
 

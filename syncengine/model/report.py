@@ -76,6 +76,7 @@ class Report:
     """One spec's run.  Counters hold committed work only; `seconds` is wall time.
 
     `bad_rows` are the first ones that can't be loaded; because of `unreadable` keys among them nothing was deleted.
+    `chunks` of it were published one by one; `resumed`: an earlier run had begun it.
     `published_before`: nothing was done, since the spec has published the same contents already.
     """
 
@@ -91,6 +92,7 @@ class Report:
     files: tuple[str, ...] = ()
     retries: int = 0
     published_before: bool = False
+    chunks: int = 0
     bad_rows: tuple[BadRowSample, ...] = ()
     unreadable: int = 0
     pending: Counts = field(default=Counts(), repr=False)
@@ -145,12 +147,16 @@ class Report:
             case ev.UnitRolledBack():
                 retries = self.retries + (event.retry_in is not None)
                 return replace(self, pending=Counts(), retries=retries)
-            case ev.UnitCommitted() | ev.UnitRehearsed() | ev.ChunkCommitted():
+            case ev.UnitCommitted() | ev.UnitRehearsed():
                 return replace(self, counts=self.books, pending=Counts())
+            case ev.ChunkCommitted():
+                chunks = self.chunks + (event.unit == "publish")
+                return replace(self, counts=self.books, pending=Counts(), chunks=chunks)
             case ev.Tried():
                 return replace(self, pending=Counts())
             case ev.Resumed():
-                return replace(self, counts=Counts(**event.counters), resumed=True)
+                counts = Counts(**event.counters)
+                return replace(self, counts=counts, resumed=True, chunks=event.published)
             case ev.FoundCommitted():
                 return replace(self, counts=Counts(**event.counters), pending=Counts())
             case ev.StagingLost():

@@ -60,12 +60,18 @@ def problem(error: SyncError) -> str:
     return visible("\n".join(lines))
 
 
+def _state(report: Report) -> str:
+    """Say what a failed run has left."""
+    if report.chunks:
+        count = "1 complete chunk" if report.chunks == 1 else f"{report.chunks:,} complete chunks"
+        return f"{report.target} holds {count}, behind which the next run goes on"
+    written = report.inserted + report.updated
+    return f"{written:,} rows of {report.target} are written" if written else f"{report.target} is as it was"
+
+
 def _lines(report: Report) -> Iterator[str]:
     if report.error is not None:
-        written = report.inserted + report.updated
-        state = (
-            f"{written:,} rows of {report.target} are written" if written else f"{report.target} is as it was"
-        )
+        state = _state(report)
         word = "not run" if isinstance(report.error, DependencyFailed) else "failed"
         yield f"{report.name}: {word}, {state}"
         yield from (f"  {line}" for line in problem(report.error).splitlines())
@@ -84,6 +90,8 @@ def _lines(report: Report) -> Iterator[str]:
     parts = ", ".join(f"{number:,} {name}" for number, name in classes)
     deleted = f"; {counts.deleted:,} deleted" if counts.deleted else ""
     yield f"  {counts.rows_read:,} rows read = {parts}{deleted}"
+    if report.resumed:
+        yield "  resumed: it went on where an earlier run had stopped"
     if report.suppressed:
         yield f"  nothing was deleted: the keys of {report.unreadable:,} bad rows can't be read"
     yield from (f"  bad row  {visible(str(sample))}" for sample in report.bad_rows)

@@ -17,6 +17,7 @@ import pytest
 import syncengine
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
+from tests.conftest import RunCli
 from tests.runs import counts
 from tests.servers import Database
 
@@ -295,5 +296,22 @@ def test_what_is_resumed_is_told(db: Database):
     syncengine.run(spec_of(), connection=db.url, emit=seen.append)
 
     (resumed,) = [event for event in seen if isinstance(event, ev.Resumed)]
-    assert (resumed.chunks, resumed.counters["updated"]) == (6, OLD)
+    assert (resumed.chunks, resumed.published, resumed.counters["updated"]) == (6, 2, OLD)
     assert not any(isinstance(event, ev.RowsRead) for event in seen)
+
+
+def test_the_report_says_what_a_failed_run_has_left_and_what_was_resumed(
+    db: Database, cli: RunCli, tmp_path: Path
+):
+    make(db)
+    db.execute("ALTER TABLE t ADD CONSTRAINT small CHECK (id < 700)")
+    write()
+    Path("t.yaml").write_text(json.dumps(spec_of()))
+
+    failed = cli("run", "t.yaml", "--connection", db.url, "--quiet", cwd=tmp_path)
+    assert failed.returncode == 1
+    assert "t: failed, public.t holds 2 complete chunks, behind which the next run goes on\n" in failed.stdout
+
+    db.execute("ALTER TABLE t DROP CONSTRAINT small")
+    done = cli("run", "t.yaml", "--connection", db.url, "--quiet", cwd=tmp_path)
+    assert "  resumed: it went on where an earlier run had stopped\n" in done.stdout

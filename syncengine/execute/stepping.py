@@ -1,0 +1,386 @@
+"""Carry out single steps within a transaction, tell of them by events, and keep the books."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import assert_never
+
+import psycopg
+from psycopg.rows import TupleRow
+from psycopg.sql import SQL, Composed, Literal
+
+from syncengine.connect import wrap
+from syncengine.errors import BadRow, SyncError
+from syncengine.execute import badrows, chunks, probing, tolerant, transfer
+from syncengine.execute.blame import run_parted
+from syncengine.execute.complaints import complaint, taken_over, unclosed
+from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
+from syncengine.execute.masking import masking
+from syncengine.execute.returning import PendingFile, write
+from syncengine.ledger import Entry, lease_seconds
+from syncengine.model import events as ev
+from syncengine.model.plan import (
+    Check,
+    CheckLimits,
+    CheckResult,
+    Claim,
+    Classify,
+    CopyIn,
+    Hold,
+    InsertRows,
+    KeepBadRows,
+    Plan,
+    Record,
+    RunSegments,
+    RunSql,
+    Sample,
+    StageRecords,
+    Step,
+    Unit,
+    WriteFile,
+)
+from syncengine.model.report import Report
+from syncengine.protocols import Source
+from syncengine.sql.ledger import COUNTERS
+from syncengine.sql.staging import PART_SETTING
+
+PINNED_PATH = "pg_catalog, pg_temp"
+
+
+class NothingToDo(Exception):
+    """What is staged was published before; the unit is rolled back."""
+
+
+class DoneAlready(Exception):
+    """The run is done, as the ledger says; the unit is rolled back."""
+
+
+Connection = psycopg.Connection[TupleRow]
+
+
+class Steps:
+    """What carries out the steps of one plan on one connection.  Raises SyncError.
+
+    `connect` opens the connection anew once it is lost; `entry` is the run's in the ledger, if it has one.
+    `over`: there is nothing left to publish.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        connection: Connection,
+        source: Source,
+        emit: ev.Emit,
+        *,
+        connect: Callable[[], Connection] | None = None,
+        entry: Entry | None = None,
+    ) -> None:
+        self.plan = plan
+        self.connection = connection
+        self.source = source
+        self.report = Report(name=plan.name)
+        self.entry = entry
+        self.stamp: str | None = None
+        self.recorded = False
+        self.chunks: Counter[str] = Counter()
+        self.over = False
+        self._emit = emit
+        self._connect = connect
+        self._dice = random.Random()
+        self._files: list[PendingFile] = []
+        self._at: Step | None = None
+        self._quiet = False
+        self.most: int | None = None
+        self.enough: int | None = None
+        self.kinds: dict[str, frozenset[str]] | None = None
+        self.part = 0
+
+    def emit(self, event: ev.Event) -> None:
+        if self._quiet:
+            return
+        self.report = self.report.after(event)
+        self._emit(event)
+
+    def prepare(self) -> None:
+        """Set what the statements of a transaction rely on."""
+        self.connection.execute(self._settings())
+
+    def close(self, unit: Unit, *, exact: bool, **place: object) -> None:
+        """Close the books of a transaction and note it in the ledger, with its place in the source if it has one."""
+        if unit.publishes:
+            self._close_books(exact=exact)
+        for step in unit.closing:
+            self._record(unit, step, place)
+        self._at = None
+
+    def check(self, unit: Unit) -> None:
+        """Evaluate the user's queries on the result."""
+        for step in unit.steps:
+            if isinstance(step, CheckResult):
+                self.timed(unit, step)
+
+    def open(self, unit: Unit) -> None:
+        """Take the locks of a unit; neither SET nor LOCK takes the transaction's snapshot, as a query would."""
+        if unit.opening:
+            timeout = dict(self.plan.settings)["lock_timeout"]
+            self.connection.execute(SQL("SET LOCAL lock_timeout = {}").format(Literal(timeout)))
+        for step in unit.opening:
+            started = time.monotonic()
+            self.emit(ev.StepStarted(unit=unit.name, step=step.title))
+            try:
+                self.connection.execute(step.sql.encode())
+            except psycopg.Error as error:
+                raise wrap(error, doing=f'at step "{step.title}"') from error
+            seconds = time.monotonic() - started
+            self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=0, seconds=seconds))
+
+    def steps(self, unit: Unit, steps: Sequence[Step], *, last_resort: bool) -> None:
+        spared = 0
+        for step in steps:
+            if spared:
+                spared -= 1
+            elif isinstance(step, RunSql) and step.spares:
+                spared = step.spares if self._succeeds(unit, step) else 0
+            elif self._wants(step, last_resort=last_resort):
+                self.timed(unit, step)
+
+    def _wants(self, step: Step, *, last_resort: bool) -> bool:
+        """Tell whether a step is to be carried out; samples are for previews."""
+        return not isinstance(step, Sample) and (last_resort or not getattr(step, "last_resort", False))
+
+    def _succeeds(self, unit: Unit, step: RunSql) -> bool:
+        """Try a short cut; one that the data or the server does not allow is undone."""
+        try:
+            with self.connection.transaction():
+                self.timed(unit, step)
+        except SyncError as error:
+            if error.retryable or error.sqlstate is None:
+                raise
+            return False
+        return True
+
+    def _settings(self) -> Composed:
+        pairs = [("search_path", PINNED_PATH), *self.plan.settings]
+        # A client that was stopped must not hold its locks for ever.
+        pairs.append(("idle_in_transaction_session_timeout", f"{round(lease_seconds() * 1000)}ms"))
+        pairs += [(PART_SETTING, str(self.part))] if self.part else []
+        calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
+        return SQL("SELECT {}").format(SQL(", ").join(calls))
+
+    def timed(self, unit: Unit, step: Step, carry_out: Callable[[], int] | None = None) -> None:
+        """Carry out a step, by `carry_out` if that is given; tell how many rows it was about and how long it took."""
+        started = time.monotonic()
+        self._at = step
+        self.emit(ev.StepStarted(unit=unit.name, step=step.title))
+        with self._masking():
+            try:
+                rows = self._step(unit, step) if carry_out is None else carry_out()
+            except psycopg.Error as error:
+                raise wrap(error, doing=f'at step "{step.title}"') from error
+        seconds = time.monotonic() - started
+        self.emit(ev.StepFinished(unit=unit.name, step=step.title, rows=rows, seconds=seconds))
+
+    def _masking(self) -> AbstractContextManager[None]:
+        return masking(self.plan.sensitive, self.plan.target)
+
+    def _step(self, unit: Unit, step: Step) -> int:
+        match step:
+            case RunSql():
+                return self._run_sql(unit, step)
+            case CopyIn():
+                return self._copy(unit, step)
+            case StageRecords():
+                return self._stage(unit, step)
+            case RunSegments():
+                found = probing.run_segments(step, self.connection, self.plan.sensitive, self.plan.target)
+                if found and step.sieve is not None:
+                    badrows.take_out(self.connection, step.sieve, found)
+                return 0
+            case KeepBadRows():
+                return self._keep(unit, step)
+            case InsertRows():
+                sent = transfer.insert(step, self.connection, self.source)
+                self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
+                return sent.rows
+            case Check():
+                return self._check(step)
+            case CheckLimits():
+                return self._check_limits(step)
+            case CheckResult():
+                return self._check_result(step)
+            case Sample():
+                raise AssertionError("a sample is for previews")
+            case Classify():
+                return self._classify(unit, step)
+            case Claim():
+                return self._claim(step)
+            case Hold():
+                return self._hold(step)
+            case Record():
+                raise AssertionError("what is noted last has its own way")
+            case WriteFile():
+                file = write(step, self.connection)
+                self._files.append(file)
+                return file.rows
+            case _:
+                assert_never(step)
+
+    def _run_sql(self, unit: Unit, step: RunSql) -> int:
+        self._use_path(step.own_path)
+        rows = run_parted(step, self.connection) if step.parts else self._rows(step)
+        self._use_path(False, after=step.own_path)
+        if step.counts is not None:
+            self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=rows))
+        return rows
+
+    def _rows(self, step: RunSql) -> int:
+        return max(0, self.connection.execute(step.sql.encode()).rowcount)
+
+    def _use_path(self, own: bool, *, after: bool = True) -> None:
+        """Switch to the role's own search_path, or back to the pinned one `after` that."""
+        if own or after:
+            path = self.plan.search_path if own else PINNED_PATH
+            self.connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
+
+    def _copy(self, unit: Unit, step: CopyIn) -> int:
+        return self.copied(unit, step, lambda: transfer.copy(step, self.connection, self.source, self.emit))
+
+    def copied(self, unit: Unit, step: CopyIn, copy: Callable[[], transfer.Sent]) -> int:
+        """Carry out a COPY, of the whole source or of a chunk; return how many rows the server took."""
+        self._use_path(step.own_path, after=False)
+        # A statement's time limit would count the time the source takes as well.
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
+        sent = copy()
+        limit = dict(self.plan.settings)["statement_timeout"]
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
+        self._use_path(False, after=step.own_path)
+        self.kinds = sent.kinds
+        self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
+        if step.counts is not None:
+            self.emit(ev.Classified(unit=unit.name, insert=sent.rows, update=0, unchanged=0, skipped=0))
+            self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=sent.taken))
+        return sent.taken
+
+    def _stage(self, unit: Unit, step: StageRecords) -> int:
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
+        facts = self.source.describe()
+        stager = tolerant.Stager(step, self.connection, facts, self.plan.sensitive, self.plan.target)
+        enough = self.enough or badrows.enough(step.most)
+        tolerant.stage(stager, self.source, self.emit, most=self.most, enough=enough)
+        if step.most is not None and step.most.count is not None and stager.bad > step.most.count:
+            bad = ev.BadRowsFound(unit=unit.name, rows=stager.bad, samples=tuple(stager.samples))
+            self.emit(bad)
+            raise badrows.excess(step.most, bad, stager.rows, step.location)
+        limit = dict(self.plan.settings)["statement_timeout"]
+        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
+        if stager.bad and not step.tolerates:
+            raise BadRow(str(stager.samples[0]))
+        if stager.kinds is not None and facts.csv is None:
+            self.kinds = {name: frozenset(found) for name, found in stager.kinds.items()}
+        self.emit(ev.RowsRead(unit=unit.name, rows=stager.rows, bytes=facts.bytes or stager.bytes))
+        return stager.rows - stager.bad
+
+    def _keep(self, unit: Unit, step: KeepBadRows) -> int:
+        found = badrows.found(step, self.connection, unit.name)
+        if found.rows:
+            self.emit(found)
+        before = self.report.counts.quarantined
+        error = badrows.too_many(step, found, self.report.books.rows_read, before)
+        if error is not None:
+            self._block(error)
+        if step.sql:
+            self.connection.execute(step.sql.encode())
+        self.emit(ev.RowsCounted(unit=unit.name, counter="quarantined", rows=found.rows))
+        return found.rows
+
+    def _check(self, step: Check) -> int:
+        try:
+            found = self.connection.execute(step.sql.encode()).fetchall()
+        except psycopg.DataError as error:
+            wrapped = wrap(error, doing=f'at step "{step.title}"')
+            wrapped.location = step.location
+            raise wrapped from error
+        if found:
+            raise complaint(step, found, self.source, self.plan.sensitive)
+        return 0
+
+    def _claim(self, step: Claim) -> int:
+        if self.connection.execute(step.sql.encode()).fetchone() is None and not step.again:
+            raise NothingToDo
+        return 1
+
+    def _hold(self, step: Hold) -> int:
+        row = self.connection.execute(step.sql.encode()).fetchone()
+        state = row[0] if row is not None else "lost"
+        if state == "done":
+            raise DoneAlready
+        if state != "running":
+            raise taken_over(self.plan.name)
+        return 1
+
+    def _record(self, unit: Unit, step: Record, place: Mapping[str, object]) -> None:
+        books = self.report.books if step.phase == "run" else self.report.pending.settled()
+        counters = {name: getattr(books, name) for name in COUNTERS}
+        values = {**counters, **chunks.NO_PLACE, **place}
+
+        def note() -> int:
+            with psycopg.RawCursor(self.connection) as cursor:
+                cursor.execute(step.sql.encode(), [values[name] for name in step.parameters])
+                changed = cursor.rowcount
+            if not changed:
+                # In a READ COMMITTED transaction the run may have been done, or taken over, since it was held.
+                for held in (found for found in unit.steps if isinstance(found, Hold)):
+                    self._hold(held)
+            return changed
+
+        self.timed(unit, step, note)
+
+    def _check_limits(self, step: CheckLimits) -> int:
+        row = self.connection.execute(step.sql.encode()).fetchone() if step.sql else None
+        # What a straight COPY has put there already was not stored before.
+        stored = max(0, int(row[0]) - self.report.pending.inserted) if row is not None else 0
+        found = broken(step.limits, self.report.counts + self.report.pending, stored)
+        if found:
+            self._block(limit_error(step, found))
+        return len(found)
+
+    def _check_result(self, step: CheckResult) -> int:
+        found = self._failing(step)
+        if found:
+            self._block(check_error(found))
+        return len(found)
+
+    def _failing(self, step: CheckResult) -> tuple[FailedCheck, ...]:
+        self._use_path(True)
+        found = failing(step, self.connection)
+        self._use_path(False)
+        return found
+
+    def _block(self, error: SyncError) -> None:
+        raise error
+
+    def _classify(self, unit: Unit, step: Classify) -> int:
+        row = self.connection.execute(step.sql.encode()).fetchone()
+        assert row is not None
+        insert, update, unchanged, skipped, delete = (int(count) for count in row)
+        self.emit(
+            ev.Classified(
+                unit=unit.name,
+                insert=insert,
+                update=update,
+                unchanged=unchanged,
+                skipped=skipped,
+                delete=delete,
+            )
+        )
+        return insert + update + delete
+
+    def _close_books(self, *, exact: bool) -> None:
+        """Refuse to publish unless every row read is in exactly one class, and if `exact` all writes were made."""
+        error = unclosed(self.report.books, self.report.pending, exact=exact)
+        if error is not None:
+            raise error
