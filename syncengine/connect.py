@@ -31,6 +31,7 @@ _DEFAULTS = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
 }
 
 # What a failed attempt says (it has no SQLSTATE), and how to mend it.  The first match counts.

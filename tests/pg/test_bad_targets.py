@@ -348,7 +348,7 @@ def test_rows_that_the_table_refuses_leave_it_as_it_was(
     assert says in str(error)
 
 
-COPIED = {"check": 4, "foreign-key": None, "domain": 4, "no-partition": 4, "trigger-that-raises": 4}
+COPIED = ["check", "foreign-key", "domain", "no-partition", "trigger-that-raises"]
 
 
 @pytest.mark.parametrize("name", COPIED)
@@ -363,7 +363,7 @@ def test_copy_into_the_target_says_which_line_is_refused(name: str, db: Database
 
     assert error.code == code
     assert says in str(error)
-    assert (error.location and error.location.line) == COPIED[name]
+    assert (error.location and error.location.line) == 4
 
 
 # What works, odd as it is.

@@ -48,8 +48,8 @@ def has_icu(db: Database) -> bool:
 
 
 def of_column(db: Database, definition: str) -> ColumnFacts:
-    db.execute("DROP TABLE IF EXISTS pg_temp.t")
-    db.execute(f"CREATE TEMP TABLE t (a {definition})")
+    db.execute("DROP TABLE IF EXISTS public.t")
+    db.execute(f"CREATE TABLE public.t (a {definition})")
     return table_facts(db.conn, None, "t").columns[0]
 
 

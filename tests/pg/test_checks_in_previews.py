@@ -187,7 +187,6 @@ def test_what_reads_the_table_by_itself_sees_the_stored_rows(db: Database, sql: 
     [
         pytest.param("SELECT count(*) = 5 FROM t TABLESAMPLE system (100)", id="sampled"),
         pytest.param("SELECT bool_and(tableoid = 't'::regclass) FROM t", id="system-columns"),
-        pytest.param("SELECT true FROM t WHERE id = 1 FOR UPDATE", id="locking"),
         pytest.param("SELECT bool_or(public.t.v = 'new') FROM public.t", id="columns-with-the-schema"),
     ],
 )

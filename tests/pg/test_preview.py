@@ -277,7 +277,8 @@ def test_a_table_to_be_created_is_shown_with_the_types_it_would_get(db: Database
         step["sql"] for step in document["steps"] if "fresh" in step["sql"] and "CREATE TABLE" in step["sql"]
     )
     assert re.sub('"', "", create) == (
-        "CREATE TABLE public.fresh (id bigint, n numeric, day date, code text, PRIMARY KEY (id))"
+        "CREATE TABLE public.fresh (id bigint, n numeric, day pg_catalog.date, code pg_catalog.text,"
+        " PRIMARY KEY (id))"
     )
     assert create in done.out
     assert (document["inserted"], document["rows_read"]) == (2, 2)
