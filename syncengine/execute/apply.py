@@ -141,7 +141,9 @@ class Run(Steps):
         repeatable = unit.repeatable or chunked
         if isinstance(error, Conflict):
             return repeatable and may_repeat(unit, isolation, attempt, self.plan.retries, error)
-        return repeatable and self._connect is not None and attempt <= self.plan.retries
+        # Tidying up can be left to the next run.
+        again = self._connect is not None and attempt <= self.plan.retries
+        return repeatable and again and not unit.always
 
     def _pause(self, unit: Unit, attempt: int, error: SyncError, *, lost: bool) -> int:
         """Wait, connect anew if the connection was lost, and return the number of the next attempt."""
