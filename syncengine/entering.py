@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Protocol
 
 from syncengine import ledger
@@ -24,6 +23,8 @@ from syncengine.sql.names import ident
 
 LEDGER_UNIT = "ledger"
 _POLL_SECONDS = 0.25
+# Where a value stands does not change what it means.
+_PLACES = ("location", "marks")
 
 
 class Planned(Protocol):
@@ -53,9 +54,8 @@ def entered(one: Planned, run: Run) -> Iterator[Prepared]:
         return
     run.units([unit for unit in prepared.plan.units if unit.name == LEDGER_UNIT])
     run.stamp = prepared.source.stamp()
-    entry, waited = _enter(prepared, run)
-    if waited:
-        prepared = _planned_anew(prepared, run)
+    entry, prepared = _enter(prepared, run)
+    run.same_parts = _same_parts(prepared.task)
     if entry.resumed:
         prepared = prepared.named(entry.run, entry.holder)
         _tell(run, entry)
@@ -73,22 +73,22 @@ def told(one: Planned, run: Run) -> None:
             ledger.tell(run.connection, run.entry)
 
 
-def _enter(prepared: Prepared, run: Run) -> tuple[Entry, bool]:
-    """Return the entry, and whether another run had to be waited for."""
-    opening, spec = _opening(prepared, run.stamp), prepared.spec
-    told, waited = "", False
+def _enter(prepared: Prepared, run: Run) -> tuple[Entry, Prepared]:
+    """Return the entry, and what is to be carried out: planned anew where another run had to be waited for."""
+    spec, told = prepared.spec, ""
     patient_until = time.monotonic() + ledger.PATIENCE
     while True:
         try:
-            return ledger.enter(run.connection, opening, restart=spec.restart), waited
+            opening = _opening(prepared, run.stamp)
+            return ledger.enter(run.connection, opening, restart=spec.restart), prepared
         except Locked as error:
             if not spec.wait and time.monotonic() > patient_until:
                 raise
             if spec.wait and error.message != told:
                 told = error.message
                 run.emit(ev.Waiting(message=f"{error.message}; {error.detail}"))
-        waited = True
         time.sleep(_POLL_SECONDS)
+        prepared = _planned_anew(prepared, run)
 
 
 def _planned_anew(prepared: Prepared, run: Run) -> Prepared:
@@ -166,14 +166,25 @@ def _opening(prepared: Prepared, stamp: str | None) -> Opening:
         stamp=stamp,
         repeats=task.repeats,
         again=spec.again,
+        same_parts=_same_parts(task),
         approved=json.dumps(dict(spec.approved)) if spec.approved else None,
         location=location,
     )
 
 
+def _same_parts(task: Task) -> bool:
+    """Tell whether the source alone decides which rows are in which part: not other tables, nor the time."""
+    return not task.lookups and not any(column.stable for column in task.loaded)
+
+
 def _digest(task: Task) -> str:
     """Return what stands for the meaning of a spec and of its target's columns, wherever the spec's text stands."""
-    how = Execution(method=task.spec.execution.method, transaction=task.spec.execution.transaction)
+    stated = task.spec.execution
+    how = Execution(
+        method=stated.method,
+        transaction=stated.transaction,
+        chunk_rows=stated.chunk_rows if task.chunked else None,
+    )
     spec = replace(
         task.spec,
         file="",
@@ -188,5 +199,21 @@ def _digest(task: Task) -> str:
         restart=False,
         wait=False,
     )
-    text = re.sub(r"Location\([^)]*\)", "", repr((spec, task.stage, task.loaded, task.assignments)))
-    return hashlib.sha256(text.encode()).hexdigest()
+    # A run that makes the table meets another one from then on.
+    found = () if spec.target.create else (task.stage, task.loaded, task.assignments, task.keys)
+    what = (spec, *found)
+    return hashlib.sha256(json.dumps(_plain(what)).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """Return values as JSON takes them, in the same way in every process; no places, and not by a `repr` that masks."""
+    if is_dataclass(value):
+        names = [field.name for field in fields(value) if field.name not in _PLACES]
+        return [type(value).__name__, *([name, _plain(getattr(value, name))] for name in names)]
+    if isinstance(value, Mapping):
+        return [[str(key), _plain(value[key])] for key in sorted(value)]
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(str, value))
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

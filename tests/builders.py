@@ -40,7 +40,7 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relkind <> 'i'
   AND n.nspname NOT LIKE 'pg_temp%' AND n.nspname NOT LIKE 'pg_toast_temp%'
   AND NOT (n.oid = (SELECT relnamespace FROM pg_class WHERE obj_description(oid) LIKE 'syncengine ledger%')
-           AND relname ~ '^(runs|chunks|published|watermarks|quarantine)(_id_seq)?$') ORDER BY 1, 2"""
+           AND relname ~ '^(runs|chunks|published|leases|watermarks|quarantine)(_id_seq)?$') ORDER BY 1, 2"""
 
 
 def a_spec(folder: Path, source: object = "rows.csv", target: object = "public.t", **keys: object) -> Path:

@@ -94,7 +94,14 @@ class Run(Steps):
         def body(as_planned: bool) -> None:
             self.perform(unit, as_planned=as_planned)
 
-        self.attempt(unit, body)
+        def committed() -> bool:
+            if not (unit.closing and chunks.is_done(self, unit.closing[0].phase)):
+                return False
+            chunks.found_committed(self, unit)
+            return True
+
+        self.attempt(unit, body, committed)
+        self.chunks.update(step.phase for step in unit.closing if step.phase == "stage")
         self.recorded |= any(step.phase == "run" for step in unit.closing) and not self.over
         self.committed(unit, started)
 
@@ -121,7 +128,7 @@ class Run(Steps):
                 lost = isinstance(error, ConnectionFailed)
                 if not lost:
                     self.discard_files()
-                if not self._may_repeat(unit, isolation, attempt, error, chunked=before_again is not None):
+                if not self._may_repeat(unit, isolation, attempt, error):
                     raise
                 attempt = self._pause(unit, attempt, error, lost=lost)
                 if before_again is not None and before_again():
@@ -135,10 +142,9 @@ class Run(Steps):
                 self.discard_files()
                 raise
 
-    def _may_repeat(
-        self, unit: Unit, isolation: str, attempt: int, error: SyncError, *, chunked: bool
-    ) -> bool:
-        repeatable = unit.repeatable or chunked
+    def _may_repeat(self, unit: Unit, isolation: str, attempt: int, error: SyncError) -> bool:
+        # A chunk is kept until the one after it, also of what can be read only once.
+        repeatable = unit.repeatable or unit.chunks != ""
         if isinstance(error, Conflict):
             return repeatable and may_repeat(unit, isolation, attempt, self.plan.retries, error)
         # Tidying up can be left to the next run.

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from syncengine import ledger
-from syncengine.errors import BooksDoNotClose, ConnectionFailed, SyncError, TakenOver
+from syncengine.errors import BooksDoNotClose, ConnectionFailed, SourceError, SyncError, TakenOver
 from syncengine.execute import badrows, transfer
-from syncengine.execute.complaints import unclosed_part
+from syncengine.execute.complaints import taken_over, unclosed_part
 from syncengine.execute.reading import Chunk, Reading, reading
 from syncengine.execute.refusals import Refusal
 from syncengine.model import events as ev
@@ -61,6 +61,7 @@ class _OfSource:
         while not (self._complete or self._run.over):
             started = time.monotonic()
             self._number += 1
+            self._chunk = None
             self._run.attempt(self._unit, self._body, self._committed)
             self._run.chunk_committed(self._unit, self._number, None, started)
 
@@ -190,6 +191,13 @@ def forget(run: Run) -> None:
 def forget_staging(run: Run, units: Sequence[Unit]) -> None:
     """Make room for staging once more; chunks that were published stay published."""
     assert run.entry is not None
+    if ledger.state(run.connection, run.entry) != "running":
+        raise taken_over(run.plan.name)
+    if run.chunks["publish"] and not run.same_parts:
+        raise SourceError(
+            "the server crashed, and what was staged is gone; made once more, its parts might be others",
+            hint="see what is in the table, then run it with --restart",
+        )
     for unit in units:
         if unit.always:
             run.whole(unit)
@@ -214,9 +222,11 @@ def worth_keeping(run: Run, failure: BaseException) -> bool:
 
     Once chunks are published, the rest of them is in staging only.
     """
+    if isinstance(failure, TakenOver):
+        return True  # it is another process's now
     if run.entry is None or run.stamp is None:
         return False
-    passing = not isinstance(failure, SyncError) or isinstance(failure, (ConnectionFailed, TakenOver))
+    passing = not isinstance(failure, SyncError) or isinstance(failure, ConnectionFailed)
     return run.chunks["publish"] > 0 or (passing and run.chunks["stage"] > 0)
 
 

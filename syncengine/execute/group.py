@@ -53,6 +53,7 @@ class Group:
     def __init__(self, runs: Sequence[Run], restart: Callable[[Run, SyncError], bool]) -> None:
         self._runs = runs
         self._restart = restart
+        self._done: list[Run] = []
 
     @property
     def _connection(self) -> psycopg.Connection[TupleRow]:
@@ -79,10 +80,6 @@ class Group:
         while True:
             try:
                 self._transaction(attempt)
-                return
-            except DoneAlready:
-                # The answer to the COMMIT was lost, not the work.
-                self._found_committed()
                 return
             except BaseException as failed:
                 lost = isinstance(failed, GroupFailed) and isinstance(failed.error, ConnectionFailed)
@@ -113,11 +110,6 @@ class Group:
                 run.look_again()
         except (SyncError, StagingGone) as error:
             raise failed from error
-
-    def _found_committed(self) -> None:
-        for run in self._runs:
-            run.found_done(_publishing(run))
-            self._committed(run, time.monotonic())
 
     def _committed(self, run: Run, started: float) -> None:
         try:
@@ -156,6 +148,7 @@ class Group:
         started = time.monotonic()
         isolation = retry.isolation("repeatable read", attempt, self._runs[0].plan.retries)
         self._connection.isolation_level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
+        self._done.clear()
         last = self._runs[-1]
         with _blaming(last, self._runs), self._connection.transaction():
             for run in self._runs:
@@ -171,6 +164,9 @@ class Group:
                 with _blaming(run):
                     run.check(_publishing(run))
         for run in self._runs:
+            if run in self._done:
+                # The answer to an earlier COMMIT was lost, not the work.
+                run.found_done(_publishing(run))
             run.recorded = not run.report.published_before
             self._committed(run, started)
 
@@ -184,6 +180,8 @@ class Group:
                 run.perform(unit, as_planned=as_planned)
         except NothingToDo:
             run.emit(ev.PublishedBefore(unit=unit.name))
+        except DoneAlready:
+            self._done.append(run)
         # The next spec's temporary tables have the same names.
         self._connection.execute("DISCARD TEMP")
 

@@ -86,6 +86,7 @@ class Steps:
         self.entry = entry
         self.stamp: str | None = None
         self.recorded = False
+        self.same_parts = True
         self.chunks: Counter[str] = Counter()
         self.over = False
         self._emit = emit

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,8 @@ class Opening:
 
     `digest` stands for the spec's meaning, `stamp` for the source as it is, None where that can't be told without
     reading it; an unfinished run goes on only where both are the same.  `repeats`: to start over would write rows
-    twice that are committed; `again`: that is meant, where they are.  `approved` are limits that the call lifted.
+    twice that are committed; `again`: that is meant, where they are.  `same_parts`: the source alone
+    decides what is published in which chunk.  `approved` are limits that the call lifted.
     """
 
     schema: str
@@ -52,6 +53,7 @@ class Opening:
     stamp: str | None
     repeats: bool = False
     again: bool = False
+    same_parts: bool = True
     approved: str | None = None
     location: Location | None = None
 
@@ -108,7 +110,8 @@ def enter(connection: Connection, opening: Opening, *, restart: bool = False) ->
         if last is not None and last.unfinished:
             _give_up(connection, opening, last, restart=restart)
         entry = _insert(connection, opening)
-    orphans.collect(connection, opening.schema)
+    with suppress(SyncError):  # what can't be dropped now, the next run will
+        orphans.collect(connection, opening.schema)
     return entry
 
 
@@ -137,8 +140,9 @@ class _Last:
 
     def is_of(self, opening: Opening) -> bool:
         """Tell whether the run is one of the same spec and source, carried out in the same way."""
-        same = self.digest == opening.digest and self.strategy == opening.strategy
-        return same and opening.stamp is not None and self.stamp == opening.stamp
+        same = self.digest == opening.digest and opening.stamp is not None and self.stamp == opening.stamp
+        # A table that the run has made itself may be filled in another way once it is there.
+        return same and (self.state == "done" or self.strategy == opening.strategy)
 
     def is_untold(self, opening: Opening) -> bool:
         """Tell whether the run is done, but nobody knows, so that to do it once more may not be meant."""
@@ -169,7 +173,10 @@ def _goes_on(connection: Connection, opening: Opening, last: _Last) -> bool:
     if not (last.unfinished and last.begun):
         return False
     if not orphans.intact(connection, opening.schema, last.run):
-        # A crash of the server emptied staging.  The same source makes the same parts once more.
+        # A crash of the server emptied staging.  The same source makes the same parts once more, unless they hang on
+        # other tables or on the time.
+        if last.published and not opening.same_parts:
+            return False
         orphans.drop(connection, opening.schema, last.run)
         ask(connection, opening.schema, sql.FORGET_CHUNKS, run=last.run, phases=["stage", "arrange"])
         return last.published > 0
@@ -230,6 +237,9 @@ def _give_up(connection: Connection, opening: Opening, last: _Last, *, restart: 
     if last.state == "running":
         ask(connection, opening.schema, sql.ABANDON, run=last.run)
     ask(connection, opening.schema, sql.FORGET_CLAIMS, run=last.run)
+    if not last.published:
+        # Its good rows are nowhere, so that the next run meets its bad ones once more.
+        ask(connection, opening.schema, sql.FORGET_BAD, run=last.run)
 
 
 def _insert(connection: Connection, opening: Opening) -> Entry:

@@ -62,6 +62,7 @@ def collect(connection: Connection, schema: str, *, every: bool = False) -> list
         for run in tables:
             with connection.transaction():
                 connection.execute("SET LOCAL search_path = pg_catalog, pg_temp")
+                connection.execute("SET LOCAL lock_timeout = '2s'")
                 if _is_dead(connection, schema, run, 0.0 if every else KEPT_SECONDS):
                     for table in tables[run]:
                         connection.execute(staging.drop((schema, table)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.sql.names import ident
 
 VERSION = 2
-RUNS, CHUNKS, PUBLISHED, WATERMARKS, QUARANTINE = "runs", "chunks", "published", "watermarks", "quarantine"
-TABLES = (RUNS, CHUNKS, PUBLISHED, WATERMARKS, QUARANTINE)
+RUNS, LEASES, CHUNKS, PUBLISHED = "runs", "leases", "chunks", "published"
+WATERMARKS, QUARANTINE = "watermarks", "quarantine"
+TABLES = (RUNS, LEASES, CHUNKS, PUBLISHED, WATERMARKS, QUARANTINE)
 # How the table `runs` says which version of the ledger it belongs to.
 MARK = "syncengine ledger, version "
 # The counters of a run and of a chunk, as the reports name them.
@@ -36,6 +39,8 @@ _RUNS = """CREATE TABLE {runs} (
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(), finished_at timestamptz,
     resumed integer NOT NULL DEFAULT 0, told boolean NOT NULL DEFAULT false, approved jsonb, error jsonb, {counted},
     CHECK (state IN ('running', 'done', 'failed', 'interrupted', 'abandoned')))"""
+# Apart from `runs`, for what publishes holds a run's row from its snapshot to its commit.
+_LEASES = """CREATE TABLE {leases} (run text PRIMARY KEY, renewed_at timestamptz NOT NULL, pid integer)"""
 _CHUNKS = """CREATE TABLE {chunks} (
     run text NOT NULL, phase text NOT NULL, number integer NOT NULL, starts jsonb, ends jsonb,
     complete boolean NOT NULL DEFAULT false, committed_at timestamptz NOT NULL DEFAULT clock_timestamp(), {counted},
@@ -60,6 +65,7 @@ def migrations(schema: str, found: int) -> tuple[tuple[str, Composed], ...]:
     of_runs = SQL(_RUNS).format(runs=names[RUNS], counted=SQL(_COUNTED))
     steps = [
         (f"create {schema}.runs", of_runs),
+        (f"create {schema}.leases", SQL(_LEASES).format(leases=names[LEASES])),
         (f"create {schema}.chunks", SQL(_CHUNKS).format(chunks=names[CHUNKS], counted=SQL(_COUNTED))),
         (f"create {schema}.published", SQL(_PUBLISHED).format(published=names[PUBLISHED])),
         (f"create {schema}.watermarks", SQL(_WATERMARKS).format(watermarks=names[WATERMARKS])),
@@ -71,7 +77,7 @@ def migrations(schema: str, found: int) -> tuple[tuple[str, Composed], ...]:
         index = SQL("ALTER INDEX {} RENAME TO {}").format(
             ident(schema, "runs_pkey"), ident(f"{PUBLISHED}_pkey")
         )
-        steps = [(f"rename {schema}.runs", rename), ("rename its index", index), *steps[:2], *steps[3:]]
+        steps = [(f"rename {schema}.runs", rename), ("rename its index", index), *steps[:3], *steps[4:]]
     newest = SQL("CREATE INDEX {} ON {} (spec, target, started_at DESC)")
     unique = SQL("CREATE UNIQUE INDEX {} ON {} (spec, target) WHERE state = 'running'")
     mark = SQL("COMMENT ON TABLE {} IS {}").format(names[RUNS], Literal(f"{MARK}{VERSION}"))
@@ -154,17 +160,26 @@ def record_chunk(schema: str, run: str, phase: str) -> Composed:
 # What follows is run by ledger/, with parameters; the names of the tables are filled in by `of_schema`.
 
 
+# What `RENEWED` and `PID` stand for: what a lease says is newer than what its run does.
+_OF_LEASE = {
+    "RENEWED": "greatest(renewed_at, (SELECT l.renewed_at FROM {leases} AS l WHERE l.run = runs.run))",
+    "PID": "coalesce((SELECT l.pid FROM {leases} AS l WHERE l.run = runs.run), runs.pid)",
+}
+
+
 def of_schema(schema: str, statement: str) -> Composed:
     """Return a statement with `{runs}`, `{chunks}` … filled in; it has named parameters, so that a `%` is doubled."""
+    for word, meaning in _OF_LEASE.items():
+        statement = re.sub(rf"\b{word}\b", meaning, statement)
     names = {name: SQL(ident(schema, name).as_string().replace("%", "%%")) for name in TABLES}
     return SQL(statement).format(**names)
 
 
 LAST_RUN = """
 SELECT run, state, told, holder, digest, stamp, relation, strategy,
-       extract(epoch FROM clock_timestamp() - renewed_at)::float8 AS silent,
+       extract(epoch FROM clock_timestamp() - RENEWED)::float8 AS silent,
        extract(epoch FROM clock_timestamp() - started_at)::float8 AS age,
-       pid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = runs.pid) AS gone,
+       PID IS NOT NULL AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = PID) AS gone,
        (SELECT count(*) FROM {chunks} AS c WHERE c.run = runs.run AND phase = 'stage')::int AS staged,
        (SELECT count(*) FROM {chunks} AS c WHERE c.run = runs.run AND phase = 'publish')::int AS published,
        EXISTS (SELECT FROM {chunks} AS c WHERE c.run = runs.run AND phase = 'arrange') AS arranged
@@ -176,14 +191,16 @@ VALUES (%(run)s, %(spec)s, %(target)s, %(file)s, %(mode)s, %(strategy)s, %(sourc
         coalesce(to_regclass(%(relation)s)::oid, 0), %(holder)s, %(pid)s, %(approved)s)"""
 
 TAKE_OVER = """
+WITH earlier AS (DELETE FROM {leases} WHERE run = %(run)s)
 UPDATE {runs} SET state = CASE state WHEN 'done' THEN state ELSE 'running' END,
        holder = %(holder)s, pid = %(pid)s, renewed_at = clock_timestamp(),
        finished_at = CASE state WHEN 'done' THEN finished_at END, error = NULL, resumed = resumed + 1
 WHERE run = %(run)s"""
 
 RENEW = """
-UPDATE {runs} SET renewed_at = clock_timestamp(), pid = coalesce(%(pid)s, pid)
-WHERE run = %(run)s AND holder = %(holder)s AND state = 'running'"""
+INSERT INTO {leases} AS known (run, renewed_at, pid) SELECT run, clock_timestamp(), coalesce(%(pid)s, pid) FROM {runs}
+WHERE run = %(run)s AND holder = %(holder)s AND state = 'running'
+ON CONFLICT (run) DO UPDATE SET renewed_at = excluded.renewed_at, pid = coalesce(%(pid)s, known.pid)"""
 
 FINISH = """
 UPDATE {runs} SET state = %(state)s, finished_at = clock_timestamp(), error = %(error)s,
@@ -197,6 +214,7 @@ STATE = "SELECT state FROM {runs} WHERE run = %(run)s AND holder = %(holder)s"
 ABANDON = """
 UPDATE {runs} SET state = 'abandoned', finished_at = coalesce(finished_at, clock_timestamp()) WHERE run = %(run)s"""
 
+FORGET_BAD = "DELETE FROM {quarantine} WHERE run = %(run)s"
 FORGET_CLAIMS = "DELETE FROM {published} WHERE run = %(run)s"
 FORGET_CHUNKS = "DELETE FROM {chunks} WHERE run = %(run)s AND phase = ANY (%(phases)s)"
 
@@ -214,9 +232,9 @@ COUNTS_OF_RUN = "SELECT {counters} FROM {runs} WHERE run = %(run)s AND state = '
 )
 
 RECORDS = """
-SELECT run, spec, target, file, mode, strategy, source, state, started_at, finished_at, renewed_at,
+SELECT run, spec, target, file, mode, strategy, source, state, started_at, finished_at, RENEWED,
        extract(epoch FROM coalesce(finished_at, clock_timestamp()) - started_at)::float8,
-       state = 'running' AND extract(epoch FROM clock_timestamp() - renewed_at) > %(lease)s,
+       state = 'running' AND extract(epoch FROM clock_timestamp() - RENEWED) > %(lease)s,
        resumed, approved, error, {counters}
 FROM {runs} WHERE spec = coalesce(%(spec)s, spec) AND starts_with(run, coalesce(%(run)s, ''))
 ORDER BY started_at DESC, run DESC""".replace("{counters}", ", ".join(COUNTERS))
@@ -251,8 +269,8 @@ FROM {chunks} WHERE run = %(run)s AND phase IN ('stage', 'arrange') GROUP BY pha
 NEEDS_STAGING = """
 SELECT state = 'running' AND silent <= %(lease)s AND NOT (gone AND silent > %(grace)s)
        OR state IN ('running', 'failed', 'interrupted') AND newest AND (published OR staged AND silent <= %(kept)s)
-FROM (SELECT state, extract(epoch FROM clock_timestamp() - renewed_at) AS silent,
-             pid IS NOT NULL AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = runs.pid) AS gone,
+FROM (SELECT state, extract(epoch FROM clock_timestamp() - RENEWED) AS silent,
+             PID IS NOT NULL AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.pid = PID) AS gone,
              NOT EXISTS (SELECT FROM {runs} AS later WHERE (later.spec, later.target) = (runs.spec, runs.target)
                          AND later.started_at > runs.started_at) AS newest,
              stamp IS NOT NULL AND EXISTS (SELECT FROM {chunks} AS c WHERE c.run = runs.run) AS staged,

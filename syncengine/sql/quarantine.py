@@ -53,12 +53,15 @@ def keep(task: Task) -> Composed:
         " SELECT {}, {}, {}, raw.place, raw.line, bad.number, raw.byte_from, raw.byte_to,"
         ' bad."column", bad.sqlstate, bad.constraint_name, bad.message, raw.raw, head.raw, raw."row", {}'
         " FROM {} AS bad JOIN {} AS raw USING (number)"
-        " LEFT JOIN {} AS head ON head.number < 0 AND head.place = raw.place ORDER BY bad.number"
+        " LEFT JOIN {} AS head ON head.number < 0 AND head.place = raw.place"
+        " WHERE NOT EXISTS (SELECT FROM {} AS known WHERE (known.run, known.number) = ({}, bad.number))"
+        " ORDER BY bad.number"
     )
     kept = ident(task.spec.ledger_schema, QUARANTINE)
     values = (Literal(task.run), Literal(task.spec.name), Literal(str(task.table)))
     sensitive = Literal(bool(task.spec.sensitive))
-    return text.format(kept, *values, sensitive, ident(*bad(task)), ident(*raw(task)), ident(*raw(task)))
+    tables = (ident(*bad(task)), ident(*raw(task)), ident(*raw(task)))
+    return text.format(kept, *values, sensitive, *tables, kept, Literal(task.run))
 
 
 def settle(task: Task) -> Composed:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -219,3 +223,44 @@ def test_databases_can_not_be_joined(family: Path, db: Database, newdb: Database
 
     assert done.returncode == 3
     assert "`transaction: group` can't span several databases: one, two" in done.stderr
+
+
+KILLED = """
+import os, signal, sys
+from syncengine import api
+from syncengine.loading import load
+def emit(event):
+    if type(event).__name__ == "UnitCommitted" and event.unit == "publish":
+        os.kill(os.getpid(), signal.SIGKILL)
+api.run_all(load([sys.argv[1]]), connection=sys.argv[2], emit=emit)
+"""
+
+
+def test_a_group_that_was_killed_when_it_was_done_is_taken_up_and_not_repeated(
+    newdb: Database, tmp_path: Path, cli: RunCli
+):
+    newdb.execute("CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int)")
+    (tmp_path / "syncengine.yaml").write_text("transaction: group\n")
+    (tmp_path / "a.csv").write_text("id,v\n1,x\n2,y\n")
+    (tmp_path / "b.csv").write_text("id\n1\n2\n3\n")
+    (tmp_path / "specs.yaml").write_text(
+        "name: a\nsource: a.csv\ntarget: a\nconflict_keys: [id]\n---\nname: b\nsource: b.csv\ntarget: b\nmode: insert\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, "specs.yaml", newdb.url],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        timeout=60,
+    )
+    assert done.returncode == -signal.SIGKILL
+    (tmp_path / "a.csv").write_text("id,v\n1,x\n2,z\n")
+
+    again = cli("run", "specs.yaml", "--connection", newdb.url, "--format", "json", cwd=tmp_path)
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    a, b = json.loads(again.stdout)["specs"]
+    assert (a["updated"], a["unchanged"]) == (1, 1)
+    assert (b["inserted"], b["resumed"]) == (3, True)
+    assert newdb.execute("SELECT * FROM a ORDER BY id") == [(1, "x"), (2, "z")]
+    assert newdb.one("SELECT count(*) FROM b") == 3

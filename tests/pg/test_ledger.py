@@ -40,7 +40,7 @@ def tables(db: Database, schema: str = "syncengine") -> list[object]:
     return [name for (name,) in db.execute(query, [f'"{schema}"'])]
 
 
-WHOLE = ["chunks", "published", "quarantine", "runs", "watermarks"]
+WHOLE = ["chunks", "leases", "published", "quarantine", "runs", "watermarks"]
 
 
 @pytest.mark.every_server

@@ -196,3 +196,21 @@ def test_ten_at_once_end_as_one(db: Database):
 
     assert sorted(report.published_before for report in reports) == [False, *[True] * 9]
     assert hits(db) == [(0, 50), (1, 50)]
+
+
+def test_a_lease_that_is_renewed_while_it_publishes_gets_in_nobodys_way(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SYNCENGINE_LEASE", "1")
+    seen: list[ev.Event] = []
+
+    def emit(event: ev.Event) -> None:
+        seen.append(event)
+        if isinstance(event, ev.Classified):
+            time.sleep(0.8)
+
+    report = syncengine.run(SPEC, connection=db.url, emit=emit)
+
+    assert db.one("SELECT count(*) FROM syncengine.leases") == 1
+    assert report.retries == 0
+    assert not any(isinstance(event, ev.UnitRolledBack) for event in seen)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import syncengine
+from syncengine import redact
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
 from tests.conftest import RunCli
@@ -315,3 +316,71 @@ def test_the_report_says_what_a_failed_run_has_left_and_what_was_resumed(
     db.execute("ALTER TABLE t DROP CONSTRAINT small")
     done = cli("run", "t.yaml", "--connection", db.url, "--quiet", cwd=tmp_path)
     assert "  resumed: it went on where an earlier run had stopped\n" in done.stdout
+
+
+def test_what_the_process_keeps_secret_does_not_make_it_another_spec(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+):
+    make(db)
+    write()
+    killed_at(db, spec_of(), "ChunkCommitted", "publish", 2)
+    monkeypatch.setattr(redact, "_secrets", {"excluded", "hits"})
+    redact._known.cache_clear()
+    report = syncengine.run(spec_of(), connection=db.url)
+    redact._known.cache_clear()
+
+    assert (report.resumed, hits(db)) == (True, [(0, ROWS - OLD), (1, OLD)])
+
+
+def test_a_connection_lost_before_a_chunk_begins_repeats_none(db: Database):
+    make(db)
+    write()
+    ours = "application_name = 'syncengine' AND datname = current_database()"
+    seen = 0
+
+    def emit(event: ev.Event) -> None:
+        nonlocal seen
+        if isinstance(event, ev.UnitStarted) and event.unit == "stage":
+            seen += 1
+            if seen == 3:
+                db.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}")
+
+    report = syncengine.run(spec_of(), connection=db.url, emit=emit)
+
+    assert (report.rows_read, report.retries) == (ROWS, 1)
+    assert hits(db) == [(0, ROWS - OLD), (1, OLD)]
+
+
+def test_other_chunk_rows_are_another_spec(db: Database):
+    make(db)
+    write()
+    killed_at(db, spec_of(), "ChunkCommitted", "publish", 2)
+    other = spec_of(execution={"transaction": "chunk", "chunk_rows": 100, "method": "staged"})
+
+    with pytest.raises(SyncError) as refused:
+        syncengine.run(other, connection=db.url)
+
+    assert refused.value.code == "unfinished-run"
+
+
+def test_a_table_that_the_run_makes_is_filled_once(db: Database):
+    write()
+    spec = {"name": "t", "source": "t.csv", "target": {"table": "made", "create": True}, "mode": "insert"}
+
+    killed_at(db, spec, "UnitCommitted", "publish")
+    report = syncengine.run(spec, connection=db.url)
+
+    assert (report.resumed, db.one("SELECT count(*) FROM made")) == (True, ROWS)
+
+
+def test_types_are_stated_where_a_new_table_is_published_in_chunks(db: Database):
+    write()
+    spec = appending(target={"table": "made", "create": True})
+
+    with pytest.raises(SyncError) as refused:
+        syncengine.run(spec, connection=db.url)
+
+    assert refused.value.exit_code == 3
+    assert "types" in refused.value.message
+    typed = {**spec, "columns": {"id": {"type": "int"}, "v": {"type": "text"}}}
+    assert syncengine.run(typed, connection=db.url).inserted == ROWS
