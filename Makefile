@@ -17,7 +17,7 @@ TESTED := SYNCENGINE_REQUIRE_PG=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist w
 comma := ,
 # On the newest server, with a PgBouncer in transaction mode before it; `make test` does that to a part of the suite.
 POOLED := $(TESTED) --pg $(firstword $(subst $(comma), ,$(PG))) --pooled -m 'not slow'
-TESTED_POOLED := contracts pg/test_accumulation.py pg/test_crashes.py pg/test_group.py pg/test_many_specs.py \
+TESTED_POOLED := contracts pg/test_accumulation.py pg/test_group.py pg/test_many_specs.py \
 	pg/test_preview.py pg/test_returning.py pg/test_semantics.py pg/test_session.py
 MINUTES ?= 15
 

@@ -250,6 +250,7 @@ def eventually(true: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.direct
 def test_rule_6_a_run_killed_in_between_is_done_by_the_next(db: Database, tmp_path: Path, cli: RunCli):
     Path("t.csv").write_text(FIRST)
     db.execute(

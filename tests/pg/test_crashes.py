@@ -29,6 +29,8 @@ from tests.builders import a_spec
 from tests.runs import counts
 from tests.servers import Database
 
+# A pooler hides that a client was killed: it is given up after its lease only.
+pytestmark = pytest.mark.direct
 ROOT = Path(__file__).parents[2]
 SECONDS = 20.0
 GATE = 4711

@@ -236,6 +236,7 @@ api.run_all(load([sys.argv[1]]), connection=sys.argv[2], emit=emit)
 """
 
 
+@pytest.mark.direct
 def test_a_group_that_was_killed_when_it_was_done_is_taken_up_and_not_repeated(
     newdb: Database, tmp_path: Path, cli: RunCli
 ):

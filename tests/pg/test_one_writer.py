@@ -23,6 +23,8 @@ from tests.conftest import RunCli
 from tests.runs import counts
 from tests.servers import Database
 
+# A pooler hides that a client was killed: it is given up after its lease only.
+pytestmark = pytest.mark.direct
 ROOT = Path(__file__).parents[2]
 SECONDS = 30.0
 WORKER = """

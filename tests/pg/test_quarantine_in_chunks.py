@@ -17,6 +17,8 @@ from syncengine.errors import SyncError
 from tests.runs import counts
 from tests.servers import Database
 
+# A pooler hides that a client was killed: it is given up after its lease only.
+pytestmark = pytest.mark.direct
 ROOT = Path(__file__).parents[2]
 WORKER = """
 import json, os, signal, sys

@@ -22,6 +22,8 @@ from tests.conftest import RunCli
 from tests.runs import counts
 from tests.servers import Database
 
+# A pooler hides that a client was killed: it is given up after its lease only.
+pytestmark = pytest.mark.direct
 ROOT = Path(__file__).parents[2]
 ROWS = 1000
 OLD = 600
