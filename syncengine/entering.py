@@ -19,6 +19,7 @@ from syncengine.model.plan import Plan
 from syncengine.model.spec import Execution, Limits
 from syncengine.model.task import Task
 from syncengine.prepare import Prepared, prepare
+from syncengine.sql.ledger import COUNTERS
 from syncengine.sql.names import ident
 
 LEDGER_UNIT = "ledger"
@@ -130,7 +131,7 @@ def _ending(run: Run, entry: Entry) -> Iterator[None]:
         _finish(run, entry, "interrupted", None)
         raise
     if not run.recorded:
-        counters = {name: getattr(run.report, name) for name in _counters()}
+        counters = {name: getattr(run.report, name) for name in COUNTERS}
         ledger.conclude(run.connection, entry, counters)
         run.recorded = True
 
@@ -141,12 +142,6 @@ def _finish(run: Run, entry: Entry, state: str, error: SyncError | None) -> None
         if run.connection.closed and not isinstance(error, ConnectionFailed):
             return
         ledger.finish(run.connection, entry, state, error)
-
-
-def _counters() -> tuple[str, ...]:
-    from syncengine.sql.ledger import COUNTERS
-
-    return COUNTERS
 
 
 def _opening(prepared: Prepared, stamp: str | None) -> Opening:

@@ -46,9 +46,10 @@ def _blaming(run: Run, others: Sequence[Run] = ()) -> Iterator[None]:
 
 
 class Group:
-    """Runs that share a connection.  Each stages by itself; their publishing units are one transaction."""
+    """Runs that share a connection.  Each stages by itself; their publishing units are one transaction.
 
-    """`restart` has a run stage its rows once more if its error comes of rows to be kept apart, else says no."""
+    `restart` has a run stage its rows once more if its error comes of rows to be kept apart, else says no.
+    """
 
     def __init__(self, runs: Sequence[Run], restart: Callable[[Run, SyncError], bool]) -> None:
         self._runs = runs

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from syncengine.errors import Location, SpecError, SpecErrors, SyncError
+from syncengine.errors import Location, SpecErrors, SyncError
 from syncengine.model.facts import ColumnFacts, IndexFacts, ServerFacts, SourceFacts, TableFacts
 from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key, Task
@@ -22,6 +22,7 @@ from syncengine.resolve.fitness import (
     unplaced,
     unremembered,
     unseen_lookups,
+    untyped_chunks,
 )
 from syncengine.resolve.keys import find_keys
 from syncengine.resolve.stored import find_stored
@@ -96,15 +97,7 @@ def resolve(
         staged_rows=staged_rows,
         infers=infers,
     )
-    if infers and task.chunked:
-        problems.append(
-            SpecError(
-                "the types of the new table must be stated, where chunks are published one by one",
-                hint="state them: `columns: {name: {type: …}}`, or make the table first",
-                location=spec.mark("/execution/transaction"),
-            )
-        )
-    problems += unseen_lookups(task, (looked_up or {}).values())
+    problems += [*untyped_chunks(task), *unseen_lookups(task, (looked_up or {}).values())]
     return _allowed(task, mode, problems)
 
 

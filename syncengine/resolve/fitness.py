@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from syncengine.arbiter import quote_if_needed
-from syncengine.errors import MissingPrivilege, SyncError, TargetError
+from syncengine.errors import MissingPrivilege, SpecError, SyncError, TargetError
 from syncengine.model.facts import ServerFacts, TableFacts
 from syncengine.model.rights import Right
 from syncengine.model.spec import Spec
@@ -157,6 +157,19 @@ def one_version_only(task: Task) -> list[SyncError]:
             f"{task.table} can hold one version of a key only: {index} is unique",
             hint=f"make it unique over ({', '.join((*index.keys, task.versions.valid_from))})",
             location=task.spec.mark("/target"),
+        )
+    ]
+
+
+def untyped_chunks(task: Task) -> list[SyncError]:
+    """Return the problem that types are inferred for a table which a resumed run would find with its own."""
+    if not (task.infers and task.chunked):
+        return []
+    return [
+        SpecError(
+            "the types of the new table must be stated, where chunks are published one by one",
+            hint="state them: `columns: {name: {type: …}}`, or make the table first",
+            location=task.spec.mark("/execution/transaction"),
         )
     ]
 

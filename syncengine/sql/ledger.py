@@ -6,6 +6,7 @@ import re
 
 from psycopg.sql import SQL, Composed, Literal
 
+from syncengine.model.report import COUNTERS as REPORTED
 from syncengine.sql.names import ident
 
 VERSION = 2
@@ -15,19 +16,10 @@ TABLES = (RUNS, LEASES, CHUNKS, PUBLISHED, WATERMARKS, QUARANTINE)
 # How the table `runs` says which version of the ledger it belongs to.
 MARK = "syncengine ledger, version "
 # The counters of a run and of a chunk, as the reports name them.
-COUNTERS = (
-    "rows_read",
-    "inserted",
-    "updated",
-    "unchanged",
-    "skipped",
-    "deleted",
-    "quarantined",
-    "duplicates",
-    "bytes_read",
-)
-# What a chunk's row tells beside them: where in the source it starts and ends, and whether it is the last one.
+COUNTERS = (*REPORTED, "bytes_read")
+# Those of rows that are taken out before staging is cut into parts.
 PARTED = ("duplicates", "quarantined")
+# What a chunk's row tells beside them: where in the source it starts and ends, and whether it is the last one.
 PLACE = ("number", "starts", "ends", "complete")
 _COUNTED = ", ".join(f"{name} bigint NOT NULL DEFAULT 0" for name in COUNTERS)
 

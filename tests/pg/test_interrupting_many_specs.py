@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.processes import started, wait_until
 from tests.servers import Database
 
 GATE = 4713
@@ -47,27 +45,8 @@ def a_run(db: Database, folder: Path, specs: list[str], *options: str) -> Iterat
     (folder / "specs.yaml").write_text("---\n".join(specs))
     (folder / "rows.csv").write_text("id,v\n1,x\n2,y\n")
     arguments = ["run", "specs.yaml", "--log-format=json", "--connection", db.url, *options]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "syncengine", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with started(folder, *arguments) as process:
         yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def stopped(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, float, str, str]:

@@ -15,7 +15,7 @@ from syncengine.sql import staging
 from tests.conftest import SESSION
 from tests.faults.ownserver import eventually
 from tests.faults.pooler import NoPooler, Pooler, pooler
-from tests.servers import Database
+from tests.servers import Database, Server
 
 pytestmark = pytest.mark.direct
 SPEC = {"name": "t", "target": "t", "conflict_keys": ["id"], "execution": {"method": "staged"}}
@@ -23,9 +23,9 @@ OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application
 
 
 @pytest.fixture(scope="module")
-def pool(server: object, pytestconfig: pytest.Config) -> Iterator[Pooler]:
+def pool(server: Server, pytestconfig: pytest.Config) -> Iterator[Pooler]:
     try:
-        with pooler(server.url(), pytestconfig.stash[SESSION].folder) as running:  # type: ignore[attr-defined]  # a Server
+        with pooler(server.url(), pytestconfig.stash[SESSION].folder) as running:
             yield running
     except NoPooler as reason:
         pytest.skip(str(reason))

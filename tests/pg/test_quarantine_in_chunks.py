@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +9,12 @@ import pytest
 
 import syncengine
 from syncengine.errors import SyncError
+from tests.killed import killed_at
 from tests.runs import counts
 from tests.servers import Database
 
 # A pooler hides that a client was killed: it is given up after its lease only.
 pytestmark = pytest.mark.direct
-ROOT = Path(__file__).parents[2]
-WORKER = """
-import json, os, signal, sys
-import syncengine
-spec, url, kind, unit, number = json.loads(sys.argv[1])
-seen = 0
-def emit(event):
-    global seen
-    if type(event).__name__ == kind and unit == getattr(event, "unit", ""):
-        seen += 1
-        if seen == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-syncengine.run(spec, connection=url, emit=emit)
-"""
 ROWS = 1000
 # Lines of the file: 12 is no number, 300 and 301 are refused by the table, 900 is too short a record.
 NO_NUMBER, REFUSED, RAGGED = 12, (300, 301), 900
@@ -101,10 +83,7 @@ def test_good_rows_are_published_and_bad_ones_kept(db: Database):
 def test_a_killed_run_is_gone_on_with_and_keeps_each_bad_row_once(
     db: Database, kind: str, unit: str, number: int
 ):
-    arguments = json.dumps([spec_of(), db.url, kind, unit, number])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", WORKER, arguments], env=environment, timeout=60)
-    assert done.returncode == -signal.SIGKILL
+    killed_at(db, spec_of(), kind, unit, number)
 
     report = syncengine.run(spec_of(), connection=db.url)
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,27 +15,14 @@ from syncengine import redact
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
 from tests.conftest import RunCli
+from tests.killed import killed_at
 from tests.runs import counts
 from tests.servers import Database
 
 # A pooler hides that a client was killed: it is given up after its lease only.
 pytestmark = pytest.mark.direct
-ROOT = Path(__file__).parents[2]
 ROWS = 1000
 OLD = 600
-WORKER = """
-import json, os, signal, sys
-import syncengine
-spec, url, kind, unit, number = json.loads(sys.argv[1])
-seen = 0
-def emit(event):
-    global seen
-    if type(event).__name__ == kind and unit in ("", getattr(event, "unit", "")):
-        seen += 1
-        if seen == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-syncengine.run(spec, connection=url, emit=emit)
-"""
 
 
 @pytest.fixture
@@ -69,14 +52,6 @@ def write(name: str = "t.csv", rows: int = ROWS, value: str = "new") -> None:
         Path(name).write_text("".join(json.dumps({"id": n, "v": value}) + "\n" for n in range(rows)))
     else:
         Path(name).write_text(text)
-
-
-def killed_at(db: Database, spec: dict[str, Any], kind: str, unit: str = "", number: int = 1) -> None:
-    """Run a spec in a process that kills itself at an event."""
-    arguments = json.dumps([spec, db.url, kind, unit, number])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", WORKER, arguments], env=environment, timeout=60)
-    assert done.returncode == -signal.SIGKILL
 
 
 def make(db: Database, key: str = "PRIMARY KEY") -> None:
