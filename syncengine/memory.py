@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from syncengine import catalog, ledger
+from syncengine.again import KeptRow, kept_rows
 from syncengine.errors import OptionError
 from syncengine.model.record import RunRecord
 from syncengine.sql.ledger import VERSION
@@ -34,6 +36,13 @@ class Ledger:
             some = ", ".join(f"{one.run} ({one.spec})" for one in found[:20])
             raise OptionError(f"{len(found)} runs begin with {name!r}", hint=f"name one of {some}")
         return found[0]
+
+    def kept_rows(
+        self, *, run: str | None = None, spec: str | None = None, open_only: bool = False
+    ) -> Iterator[KeptRow]:
+        """Yield what is in quarantine, in order, of one run or spec; `open_only`: not what was loaded since."""
+        if self._is_there():
+            yield from kept_rows(self._connection, self._schema, run=run, spec=spec, open_only=open_only)
 
     def collect(self) -> list[str]:
         """Drop what dead runs left, and return its names."""

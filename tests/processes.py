@@ -16,6 +16,9 @@ from tests.conftest import ROOT
 
 SECONDS = 20.0
 
+# Seconds that an interrupted command may take: two are promised, and a machine that does much else takes longer.
+ENOUGH = 6.0
+
 
 @contextmanager
 def started(folder: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from syncengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from syncengine.again import KeptRow
 
 _RUN = "Only the rows of this run."
@@ -31,8 +29,9 @@ def _chosen(command: options.Command) -> options.Command:
     for decorate in (
         click.option("--spec", metavar="NAME", help="Only the rows of this spec."),
         click.option("--run", "run_id", metavar="RUN", help=_RUN),
-        click.option("--env", metavar="NAME", help="An environment of syncengine.yaml."),
+        options.environment,
         options.connection,
+        options.logs,
     ):
         command = decorate(command)
     return command
@@ -42,7 +41,12 @@ def _chosen(command: options.Command) -> options.Command:
 @_chosen
 @options.view
 def list_rows(
-    env: str | None, connection: str | None, run_id: str | None, spec: str | None, view: str
+    env: str | None,
+    connection: str | None,
+    run_id: str | None,
+    spec: str | None,
+    view: str,
+    logging: options.Logging,
 ) -> int:
     """List what is in quarantine.
 
@@ -51,7 +55,7 @@ def list_rows(
     from syncengine.cli.output import say
     from syncengine.model.explain import FORMAT
 
-    with _rows(connection, env, run_id, spec) as rows:
+    with _rows(logging, connection, env, run=run_id, spec=spec) as rows:
         if view == "json":
             document = {"format": FORMAT, "rows": [row.document() for row in rows]}
             say(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
@@ -80,7 +84,12 @@ def _shown(row: KeptRow) -> str:
 @_chosen
 @click.option("--to", "path", metavar="FILE", help="A .csv or .jsonl file; without it, standard output.")
 def export(
-    env: str | None, connection: str | None, run_id: str | None, spec: str | None, path: str | None
+    env: str | None,
+    connection: str | None,
+    run_id: str | None,
+    spec: str | None,
+    path: str | None,
+    logging: options.Logging,
 ) -> int:
     """Write rows as they stood in their files, the header first, to be mended and loaded.
 
@@ -92,7 +101,7 @@ def export(
     form = "csv" if path is None else Path(path).suffix.lower().removeprefix(".")
     if path is not None and form not in ("csv", "tsv", "jsonl"):
         raise OptionError(f"`{path}` is neither a .csv nor a .jsonl file")
-    with _rows(connection, env, run_id, spec, open_only=True) as rows:
+    with _rows(logging, connection, env, run=run_id, spec=spec, open_only=True) as rows:
         data = as_file(rows, "csv" if form == "csv" and path is not None else "jsonl")
     if path is None:
         sys.stdout.buffer.write(data)
@@ -102,30 +111,19 @@ def export(
     return 0
 
 
+@contextmanager
 def _rows(
-    connection: str | None, env: str | None, run: str | None, spec: str | None, *, open_only: bool = False
-) -> AbstractContextManager[Iterator[KeptRow]]:
-    from contextlib import contextmanager
+    logging: options.Logging, connection: str | None, env: str | None, **which: Any
+) -> Iterator[Iterator[KeptRow]]:
+    """Yield the chosen rows of the quarantine; what keeps them from being read is raised as in other commands."""
+    from syncengine import api
+    from syncengine.cli.output import listening
 
-    from syncengine.again import kept_rows
-    from syncengine.model.spec import SourceSpec, Spec, TargetSpec
-    from syncengine.spec.project import load_project
-    from syncengine.targets import Targets
-
-    @contextmanager
-    def opened() -> Iterator[Iterator[KeptRow]]:
-        project = load_project(Path.cwd(), os.environ, env)
-        nothing = Spec(
-            name="quarantine",
-            source=SourceSpec(type="rows", options={}),
-            target=TargetSpec(schema=None, table="quarantine"),
-            mode="insert",
-        )
-        with Targets(connection, os.environ, lambda name, place, note: None) as targets:
-            found = targets.connect(nothing, project).connection
-            yield kept_rows(found, project.ledger_schema, run=run, spec=spec, open_only=open_only)
-
-    return opened()
+    with (
+        listening("quarantine", logging) as (_, announce),
+        api.ledger_of(connection=connection, env=env, announce=announce) as ledger,
+    ):
+        yield ledger.kept_rows(**which)
 
 
 @quarantine.command("retry")

@@ -26,14 +26,14 @@ class Search(Rehearsal):
         return ()
 
     def _in_target(self, unit: Unit) -> tuple[BadRowSample, ...]:
-        """Return what staging has told of, or else what the target refuses."""
+        """Return what staging has told of, and what the target refuses of the rest."""
         self.connection.execute(self._settings())
         staging, rest = badrows.cut(unit)
         ahead, _ = badrows.before_writing(staging)
         self.steps(ahead, ahead.steps, last_resort=True)
         step = next(step for step in rest.steps if isinstance(step, KeepBadRows))
         found = badrows.found(step, self.connection, unit.name)
-        if not found.rows and unit.probe is not None:
+        if found.rows < SHOWN and unit.probe is not None:
             refused = self._refused_of(rest, unit.probe, enough=SHOWN)
             badrows.take_out(self.connection, unit.probe.sieve, refused)
             found = badrows.found(step, self.connection, unit.name)

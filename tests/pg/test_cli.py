@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from syncengine.model.report import COUNTERS
 from tests.builders import contents
 from tests.conftest import ROOT, RunCli
 from tests.features import needs
+from tests.processes import ENOUGH, wait_until
 from tests.servers import Database
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, name text NOT NULL); INSERT INTO t VALUES (1, 'one'), (2, 'two')"
@@ -398,17 +399,10 @@ def test_interruption_of_a_big_copy_is_quick_logged_and_leaves_nothing(db: Datab
         out, err = process.communicate()
 
     assert (code, out) == (143, "")
-    assert seconds < 2
+    assert seconds < ENOUGH
     last = json_lines(err)[-1]
     assert (last["event"], last["message"].partition(":")[0]) == ("stopped", "terminated")
     assert (rows(db), db.execute(STAGING)) == ([(1, "one"), (2, "two")], [])
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 # Terminals and readers that go away

@@ -120,9 +120,12 @@ def test_a_statement_can_be_cancelled_through_the_proxy(proxy: Proxy, newdb: Dat
         eventually(lambda: newdb.execute(active))
         connection.cancel_safe()
 
-    threading.Thread(target=cancel).start()
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
     with pytest.raises(psycopg.errors.QueryCanceled):
         connection.execute("SELECT pg_sleep(60)")
+    # The proxy has to stand until the cancelling connection has been answered.
+    canceller.join()
 
 
 def test_messages_are_found_however_the_stream_is_cut():

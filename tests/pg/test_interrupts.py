@@ -16,11 +16,10 @@ import psutil
 import pytest
 
 from tests.builders import a_spec
-from tests.processes import Ended, feed, interrupted, started, wait_until
+from tests.processes import ENOUGH, Ended, feed, interrupted, started, wait_until
 from tests.runs import places
 from tests.servers import Database
 
-ENOUGH = 2.0
 GATE = 4714
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'one')"
 OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'syncengine'"

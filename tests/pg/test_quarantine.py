@@ -461,6 +461,19 @@ def test_constraint_that_fails_a_run_is_told_with_the_place_of_its_row(newdb: Da
     assert "more bad rows: rows.csv:" in str(caught.value.detail)
 
 
+def test_rows_that_the_table_refuses_are_told_beside_those_that_cannot_be_read(
+    newdb: Database, tmp_path: Path
+):
+    spec = a_table(newdb, tmp_path, bad_rows=None)
+
+    with untouched(newdb), pytest.raises(SyncError) as caught:
+        syncengine.run(spec, connection=newdb.url)
+
+    assert str(caught.value.location) == "rows.csv:3"
+    assert "rows.csv:4: " in str(caught.value.detail)
+    assert "rows.csv:5: " in str(caught.value.detail)
+
+
 def test_retry_loads_what_is_good_by_now(newdb: Database, tmp_path: Path, cli: RunCli):
     newdb.execute("CREATE TABLE p (id int PRIMARY KEY)")
     newdb.execute("CREATE TABLE t (id int PRIMARY KEY, p int REFERENCES p, note text)")
@@ -527,6 +540,13 @@ def test_listing_shows_place_reason_and_text(newdb: Database, tmp_path: Path, cl
 
     assert 'rows.csv:3: column qty: invalid input syntax for type integer: "x"' in text
     assert [row["text"] for row in rows] == ["2,b,x", "3,,3", "4,d,-4"]
+
+
+@pytest.mark.parametrize("command", ["list", "export"])
+def test_what_is_kept_is_shown_without_a_word_about_the_server(command: str, newdb: Database, cli: RunCli):
+    done = cli("quarantine", command, "--connection", newdb.url, "--quiet", "--log-format", "json")
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_run_that_fails_keeps_no_bad_rows(newdb: Database, tmp_path: Path):

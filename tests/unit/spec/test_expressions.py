@@ -169,7 +169,7 @@ def test_refusing_takes_no_time(text: str) -> None:
     with suppress(SpecError):
         _parse(text)
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(
