@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from syncengine.again import source_of_kept
+from syncengine.connect import connect
 from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import Location, NullKeys, SourceError, SyncError, UnresolvedLookup
 from syncengine.execute.apply import Run
@@ -99,10 +101,14 @@ def look_at_source(job: Job, targets: Targets) -> tuple[Source, SourceFacts]:
         raise
 
 
-def carry_out(one: Ready, emit: ev.Emit) -> Report:
-    """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on."""
-    plan = one.prepared.plan
-    run = Run(plan, one.connection, one.prepared.source, emit, connect=one.connect)
+def carry_out(one: Ready, emit: ev.Emit, lanes: int | None = None) -> Report:
+    """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on.
+
+    `lanes`: the most connections that it uses at the same time, None for as many as pay.
+    """
+    plan, source = one.prepared.plan, one.prepared.source
+    another = partial(connect, one.url)
+    run = Run(plan, one.connection, source, emit, connect=one.connect, another=another, lanes=lanes)
     started = monotonic()
     start(run)
     try:

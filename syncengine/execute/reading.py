@@ -11,7 +11,7 @@ from typing import Protocol
 
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn
-from syncengine.protocols import START, ChunkSize, CsvBytes, CsvChunk, Position, RowStream, Source
+from syncengine.protocols import START, ChunkSize, CsvBytes, CsvChunk, Position, RowStream, Source, Watch
 
 Row = tuple[object, ...]
 
@@ -43,11 +43,35 @@ class RowChunk:
 Chunk = CsvChunk | RowChunk
 
 
-class Reading(Protocol):
-    """A source that is being read, chunk by chunk; `bytes_read` counts from where it was opened."""
+class Counted(Protocol):
+    """What is being read; `bytes_read` counts from where it was opened."""
 
     @property
     def bytes_read(self) -> int: ...
+
+
+class HeldChunk:
+    """A chunk of bytes that was read ahead (protocols.CsvChunk): it can be sent at any time, as often as it takes.
+
+    `before` and `bytes_read` are the bytes of the source that were read before it, and by its end.
+    """
+
+    def __init__(self, chunk: CsvChunk, found: Counted, watch: Watch | None) -> None:
+        self.before = found.bytes_read
+        self._blocks = list(chunk.blocks(watch))
+        self.bytes_read = found.bytes_read
+        self.label, self.fields = chunk.label, chunk.fields
+        self.start, self.end = chunk.start, chunk.end
+        self.last, self.records = chunk.last, chunk.records
+        self.locate = chunk.locate
+
+    def blocks(self, watch: Watch | None = None) -> Iterator[bytes]:
+        """Yield what was read; it has been watched already."""
+        return iter(self._blocks)
+
+
+class Reading(Counted, Protocol):
+    """A source that is being read, chunk by chunk."""
 
     def chunk(self, size: ChunkSize) -> Chunk | None: ...
 

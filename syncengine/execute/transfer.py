@@ -17,7 +17,7 @@ from syncengine.errors import BadRow, BooksDoNotClose, SourceError, SyncError
 from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
 from syncengine.execute.copying import copying
-from syncengine.execute.reading import Chunk, Reading, RowChunk, reading
+from syncengine.execute.reading import Chunk, Counted, RowChunk, reading
 from syncengine.execute.values import NoText, kind_of, to_text
 from syncengine.execute.watching import loss_of, rules, watch
 from syncengine.model.events import Emit, Progress
@@ -83,7 +83,7 @@ def copy(step: CopyIn, connection: psycopg.Connection[object], source: Source, e
 def copy_chunk(
     step: CopyIn,
     connection: psycopg.Connection[object],
-    found: Reading,
+    found: Counted,
     chunk: Chunk,
     emit: Emit,
     *,
@@ -107,7 +107,7 @@ def copy_chunk(
 
 
 def _copy_csv(
-    step: CopyIn, connection: psycopg.Connection[object], found: Reading, chunk: CsvChunk, emit: Emit
+    step: CopyIn, connection: psycopg.Connection[object], found: Counted, chunk: CsvChunk, emit: Emit
 ) -> int:
     ticker = _Ticker(emit)
     names = {column.field: column.column for column in step.columns}
@@ -127,7 +127,7 @@ def _copy_csv(
 def _copy_rows(
     step: CopyIn,
     connection: psycopg.Connection[object],
-    found: Reading,
+    found: Counted,
     chunk: RowChunk,
     emit: Emit,
     kinds: dict[str, set[str]] | None,

@@ -13,6 +13,7 @@ from syncengine.sql.clauses import (
     key_list,
     type_of,
 )
+from syncengine.sql.ledger import PART_SETTING
 from syncengine.sql.names import beside, commas, ident, of_stage, quoted
 
 
@@ -147,8 +148,6 @@ def analyze(relation: QualifiedName, columns: Sequence[str]) -> Composed:
 
 
 PART = ("pg_temp", "part")
-# Set for each transaction that publishes a part, so that its statements are the same for all.
-PART_SETTING = "syncengine.part"
 
 
 def part_column(task: Task) -> str:

@@ -70,6 +70,14 @@ def hold(task: Task) -> tuple[Step, ...]:
     return (Hold(title="hold the run: no other process writes for it", sql=text(query)),)
 
 
+def hold_chunk(task: Task) -> tuple[Step, ...]:
+    """Return the same for the transaction of a chunk, beside which those of other chunks may be open."""
+    if not task.ledgered:
+        return ()
+    query = ledger_sql.hold_chunk(task.spec.ledger_schema, task.run, task.holder or task.run)
+    return (Hold(title="hold the run: no other process writes for it", sql=text(query)),)
+
+
 def finish(task: Task) -> Unit:
     """Return the unit that ends a run of which each chunk was committed by itself."""
     return Unit(name="finish", steps=hold(task), closing=record(task, "run"), publishes=True)
