@@ -85,8 +85,8 @@ def test_what_refuses_ends_it_before_the_block_is_passed_on():
     watch = Watch(
         suspects=(PATTERN,), faults=((0, lambda text: text if text == "x" else None),), refuse=refuse
     )
-    passing = watched([b"a\n", b"x\n"], CsvFormat(), "f.csv", 1, watch)
+    passing = watched(pieces([b"a\n", b"x\n"], CsvFormat()), CsvFormat(), "f.csv", 1, watch)
 
-    assert next(passing) == b"a\n"
+    assert next(passing).block == b"a\n"
     with pytest.raises(ValueError, match=r"f\.csv:2"):
         next(passing)
