@@ -54,7 +54,9 @@ ARRAYS: dict[str, Any] = {
     "decimal32": _decimals(pa.decimal32(9, 2), "1.10", "-1234567.89", None, "0.00"),
     "decimal64": _decimals(pa.decimal64(18, 4), "1.1000", "-12345678901234.5678", None),
     "decimal128": _decimals(pa.decimal128(12, 2), "1.10", "0.00", "-0.01", None, "9999999999.99"),
-    "decimal128-wide": _decimals(pa.decimal128(38, 10), "1." + "0" * 10, "-" + "9" * 28 + "." + "9" * 10, None),
+    "decimal128-wide": _decimals(
+        pa.decimal128(38, 10), "1." + "0" * 10, "-" + "9" * 28 + "." + "9" * 10, None
+    ),
     "decimal128-whole": _decimals(pa.decimal128(38, 0), "1", "-" + "9" * 38, None, "10000", str(2**64)),
     "decimal128-small": _decimals(pa.decimal128(20, 20), "0." + "0" * 19 + "1", None, "-0." + "1" * 20),
     "decimal256": _decimals(pa.decimal256(76, 5), "1.00000", "-" + "8" * 71 + ".12345", None),
@@ -136,8 +138,28 @@ ARRAYS: dict[str, Any] = {
 
 TYPES = (
     *("boolean", "smallint", "integer", "bigint", "real", "double precision", "numeric", "numeric(6,2)"),
-    *("numeric(5,0)", "numeric(3,-1)", "text", "varchar(5)", "char(3)", "name", "bytea", "uuid", "json", "jsonb"),
-    *("date", "time", "time(2)", "timetz", "timestamp", "timestamptz", "timestamp(3)", "interval", "interval day"),
+    *(
+        "numeric(5,0)",
+        "text",
+        "varchar(5)",
+        "char(3)",
+        "name",
+        "bytea",
+        "uuid",
+        "json",
+        "jsonb",
+    ),
+    *(
+        "date",
+        "time",
+        "time(2)",
+        "timetz",
+        "timestamp",
+        "timestamptz",
+        "timestamp(3)",
+        "interval",
+        "interval day",
+    ),
     *("mood", "short", "price", "oid", "inet", "int4range", "integer[]", "bigint[]", "smallint[]", "text[]"),
     *("boolean[]", "numeric[]", "numeric(10,1)[]", "double precision[]", "timestamp[]", "date[]", "uuid[]"),
     *("jsonb[]", "varchar(3)[]", "mood[]", "bit(3)", "xml", "citext"),

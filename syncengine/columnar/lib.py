@@ -6,9 +6,12 @@ pyarrow has no types for type checkers, and numpy's say little of code that deal
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 from syncengine.errors import NotAvailable
+
+_OURS = "pyarrow" not in sys.modules
 
 try:
     import numpy
@@ -24,6 +27,9 @@ except ImportError as error:
 np: Any = numpy
 pa: Any = pyarrow
 pc: Any = pyarrow.compute
+if _OURS:
+    # Its own allocators keep what they once had: half as much memory again for a file that is read in batches.
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def parquet() -> Any:

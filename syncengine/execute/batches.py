@@ -33,6 +33,11 @@ class ArrowChunk:
         self.last = self._reading.done
 
     @property
+    def repeatable(self) -> bool:
+        """Tell whether the source can be read more than once."""
+        return not self._reading.keeps
+
+    @property
     def _room(self) -> int | None:
         return None if self._size.records is None else self._size.records - self.records
 
@@ -50,7 +55,7 @@ class BatchReading:
     def __init__(self, source: Source, after: Position, *, keeps: bool) -> None:
         self.place = after
         self._source = source
-        self._keeps = keeps
+        self.keeps = keeps
         self._ahead: deque[Any] = deque()
         self._kept: list[Any] = []
         self._chunk: ArrowChunk | None = None
@@ -79,7 +84,7 @@ class BatchReading:
         if most is not None and batch.num_rows > most:
             self._ahead.appendleft(batch.slice(most))
             batch = batch.slice(0, most)
-        if self._keeps:
+        if self.keeps:
             self._kept.append(batch)
         return batch
 
@@ -92,7 +97,7 @@ class BatchReading:
 
     def rewind(self) -> None:
         assert self._chunk is not None
-        if self._keeps:
+        if self.keeps:
             self._ahead.extendleft(reversed(self._kept))
             self._kept.clear()
             self.place = self._chunk.start

@@ -7,12 +7,14 @@ it, as for any other source.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg
 
 from syncengine.columnar import fields, values
 from syncengine.columnar.encoder import Encoder, Wire
+from syncengine.execute.ahead import ahead
 from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.blame import blame
 from syncengine.execute.copying import copying
@@ -27,76 +29,94 @@ BLOCK = 256 * 1024
 _ELEMENTS: dict[Kind, Kind] = {"array": "plain", "json array": "json"}
 
 
+Form = tuple[Any, memoryview | None]  # a batch, and its rows in binary form, None where they go as text
+
+
 def copy_batches(
     step: CopyIn, connection: psycopg.Connection[object], chunk: ArrowChunk, tell: Callable[[], None]
 ) -> int:
     """Carry out a CopyIn step for a chunk; return how many rows the server took."""
-    sender = _Sender(step, connection, chunk)
-    batches = chunk.batches()
-    batch = next(batches, None)
-    while batch is not None:
-        batch = sender.send(batch, batches, tell)
+    wires = [wire(column, step) for column in step.columns]
+    forms = _forms(chunk.batches(), Encoder(wires, utc=_is_utc(step, connection)))
+    sender = _Sender(step, connection, chunk, tell)
+    # What a caller's own code makes, and can be made once, is made in the caller's thread.
+    with ahead(forms) if chunk.repeatable else nullcontext(forms) as coming:
+        form = next(coming, None)
+        while form is not None:
+            form = sender.send(form, coming)
     return sender.taken
+
+
+def _forms(batches: Iterator[Any], encoder: Encoder) -> Iterator[Form]:
+    textual = False
+    for batch in batches:
+        rows = None
+        if not textual:
+            try:
+                rows = encoder.rows(batch)
+            except fields.Declined as reason:
+                textual = reason.always
+        yield batch, rows
 
 
 class _Sender:
     """Sends batches in one COPY after another, each of one form."""
 
-    def __init__(self, step: CopyIn, connection: psycopg.Connection[object], chunk: ArrowChunk) -> None:
+    def __init__(
+        self,
+        step: CopyIn,
+        connection: psycopg.Connection[object],
+        chunk: ArrowChunk,
+        tell: Callable[[], None],
+    ) -> None:
         self.taken = 0
         self._step = step
         self._connection = connection
         self._chunk = chunk
+        self._tell = tell
         self._rows = 0
-        self._textual = False
-        self._encoder = Encoder(
-            [wire(column, step) for column in step.columns], utc=_is_utc(step, connection)
-        )
 
-    def send(self, batch: Any, more: Iterator[Any], tell: Callable[[], None]) -> Any | None:
+    def send(self, form: Form, more: Iterator[Form]) -> Form | None:
         """Send a batch, and those after it that have the same form; return the first that has another one."""
-        found = self._encoded(batch)
-        if found is None:
+        batch, rows = form
+        if rows is None:
             self._send_texts(batch)
-            tell()
             return next(more, None)
-        before = self._rows
+        left: Form | None = form
+        locate = self._locate()
         names = [column.column for column in self._step.columns]
         statement = staging.copy_binary((self._step.schema, self._step.table), names)
         with self._connection.cursor() as cursor:
             try:
                 with copying(cursor, statement) as stream:
-                    stream.write(fields.HEADER)
-                    while batch is not None and found is not None:
-                        for start in range(0, len(found), BLOCK):
-                            stream.write(bytes(found[start : start + BLOCK]))
-                        self._rows += batch.num_rows
-                        tell()
-                        batch = next(more, None)
-                        found = None if batch is None else self._encoded(batch)
-                    stream.write(fields.TRAILER)
+                    left = self._write(stream, batch, rows, more)
             except psycopg.Error as error:
-                raise blame(error, self._locate(before), "COPY", columns=self._step.columns) from error
+                raise blame(error, locate, "COPY", columns=self._step.columns) from error
             self.taken += cursor.rowcount
-        return batch
+        return left
 
-    def _locate(self, before: int) -> Callable[[int], str]:
+    def _write(self, stream: psycopg.Copy, batch: Any, rows: memoryview, more: Iterator[Form]) -> Form | None:
+        stream.write(fields.HEADER)
+        while True:
+            for start in range(0, len(rows), BLOCK):
+                stream.write(bytes(rows[start : start + BLOCK]))
+            self._rows += batch.num_rows
+            self._tell()
+            form = next(more, None)
+            if form is None or form[1] is None:
+                stream.write(fields.TRAILER)
+                return form
+            batch, rows = form[0], form[1]
+
+    def _locate(self) -> Callable[[int], str]:
+        before = self._rows
         return lambda row: self._chunk.locate(before + row)
 
-    def _encoded(self, batch: Any) -> memoryview | None:
-        if self._textual:
-            return None
-        try:
-            return self._encoder.rows(batch)
-        except fields.Declined as reason:
-            self._textual = reason.always
-            return None
-
     def _send_texts(self, batch: Any) -> None:
-        rows = values.rows(batch)
-        some = Some(fields=tuple(batch.schema.names), rows=rows, locate=self._locate(self._rows))
+        some = Some(fields=tuple(batch.schema.names), rows=values.rows(batch), locate=self._locate())
         self.taken += copy_some(self._step, self._connection, some)
         self._rows += batch.num_rows
+        self._tell()
 
 
 def wire(column: StagedColumn, step: CopyIn) -> Wire:

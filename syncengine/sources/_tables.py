@@ -17,7 +17,7 @@ from syncengine.protocols import START, Payload, Position, Record
 from syncengine.sources._filter import Both, Condition, fields_of
 
 # Batches are cut to about so much: a row takes that in memory a few times over while it is encoded.
-BATCH_ROWS = 32_768
+BATCH_ROWS = 16_384
 BATCH_BYTES = 4 * 1024 * 1024
 
 

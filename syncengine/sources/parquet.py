@@ -11,7 +11,7 @@ from syncengine.sources._arrowfiles import OPTIONS, ColumnarFiles, Fed, FilePart
 from syncengine.sources._tables import BATCH_ROWS
 
 # What is read ahead of each column: a row group may be larger than memory.
-BUFFER = 1024 * 1024
+BUFFER = 256 * 1024
 
 
 class Parquet:
@@ -51,7 +51,8 @@ class ParquetReader:
         return Fed(self._batches(list(range(first, len(groups)))), skipped, self._bytes_read)
 
     def _batches(self, groups: list[int]) -> Iterator[Any]:
-        for batch in self._file.iter_batches(BATCH_ROWS, row_groups=groups):
+        # The server takes longer than one thread here, and each more would take its own memory.
+        for batch in self._file.iter_batches(BATCH_ROWS, row_groups=groups, use_threads=False):
             self._read += batch.num_rows
             yield batch
 

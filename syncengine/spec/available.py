@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 LATER_SOURCES = ("sql", "python", "singer")
-LATER_EXTENSIONS: dict[str, str] = {}
 LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
 _LATER_KEYS = [
     "incremental",

@@ -156,7 +156,6 @@ REFUSED = {
         "did you mean users.csv?",
     ),
     "unknown-extension": (["--from", "users.dat"], 3, "tells no source type", "known: .csv"),
-    "later-type": (["--from", "users.parquet"], 3, "source type parquet", "write the rows as CSV"),
     "outside": (["--from", "../outside.csv"], 3, "leads out of the project", "`roots:` in syncengine.yaml"),
     "standard-input": (["--from", "-"], 3, "- is no file", "save them to a file"),
     "url": (["--from", "https://example.com/a.csv"], 3, "is no file", "save them to a file"),
