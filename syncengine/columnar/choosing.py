@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from functools import reduce
 from typing import Any
 
@@ -43,16 +44,15 @@ def joined(op: str, parts: Sequence[Any]) -> Any:
 
 
 def _literal(name: str, kind: DataType, value: object) -> Any:
-    alike = isinstance(value, bool) == bool(pa.types.is_boolean(kind))
+    wanted = bool if pa.types.is_boolean(kind) else Decimal if _is_number(kind) else str
+    if not isinstance(value, wanted):
+        raise _unfit(name, kind, value)
     try:
-        if alike and pa.types.is_floating(kind):
+        if pa.types.is_floating(kind):
             return pa.scalar(float(str(value)), kind)
-        found = pa.scalar(str(value) if not isinstance(value, bool) else value)
-        if alike and not (isinstance(value, str) and _is_number(kind)):
-            return found.cast(kind)
+        return pa.scalar(value if isinstance(value, bool) else str(value)).cast(kind)
     except (pa.ArrowException, ValueError) as error:
         raise _unfit(name, kind, value) from error
-    raise _unfit(name, kind, value)
 
 
 def _is_number(kind: DataType) -> bool:

@@ -48,6 +48,7 @@ def step_for(facts: ColumnFacts, *, straight: bool) -> CopyIn:
 
 def table_of(conn: psycopg.Connection[Any], step: CopyIn, type_name: str) -> None:
     column = sql.Identifier(step.columns[0].column)
+    conn.execute("DROP TABLE IF EXISTS t")
     conn.execute(sql.SQL("CREATE TEMP TABLE t ({} {})").format(column, sql.SQL(type_name)))
 
 
@@ -55,11 +56,10 @@ def stored(conn: psycopg.Connection[Any]) -> list[Any]:
     return conn.execute("SELECT t::text FROM t ORDER BY ctid").fetchall()
 
 
-def by_text(conn: psycopg.Connection[Any], step: CopyIn, array: Any, type_name: str) -> Outcome:
+def by_text(conn: psycopg.Connection[Any], step: CopyIn, array: Any) -> Outcome:
     """Return what becomes of an array's values as text, which is how the rows of any other source go."""
     try:
         with conn.transaction(force_rollback=True):
-            table_of(conn, step, type_name)
             rows = values.rows(pa.record_batch([array], ["v"]))
             copy_some(step, conn, Some(fields=("v",), rows=rows, locate=str))
             return "stored", stored(conn)
@@ -67,17 +67,14 @@ def by_text(conn: psycopg.Connection[Any], step: CopyIn, array: Any, type_name: 
         return "refused", error.sqlstate or "22021"  # the driver refuses what is no text itself
 
 
-def by_binary(
-    conn: psycopg.Connection[Any], step: CopyIn, array: Any, type_name: str, *, utc: bool = True
-) -> Outcome:
+def by_binary(conn: psycopg.Connection[Any], step: CopyIn, array: Any) -> Outcome:
     """Return what becomes of them in binary form."""
     try:
-        rows = Encoder([wire(step.columns[0], step)], utc=utc).rows(pa.record_batch([array], ["v"]))
+        rows = Encoder([wire(step.columns[0], step)], utc=True).rows(pa.record_batch([array], ["v"]))
     except fields.Declined:
         return "declined", None
     try:
         with conn.transaction(force_rollback=True), conn.cursor() as cursor:
-            table_of(conn, step, type_name)
             with cursor.copy("COPY pg_temp.t FROM STDIN (FORMAT binary)") as copy:
                 copy.write(fields.HEADER + bytes(rows) + fields.TRAILER)
             return "stored", stored(conn)
@@ -95,12 +92,13 @@ def test_binary_form_is_what_the_text_would_have_become(db: Database, straight: 
         for type_name, facts in known.items():
             step = step_for(facts, straight=straight)
             made = type_name if straight or not facts.rounds else facts.base_type
+            table_of(conn, step, made)
             for name, array in ARRAYS.items():
-                found = by_binary(conn, step, array, made)
+                found = by_binary(conn, step, array)
                 if found[0] == "declined":
                     continue
                 sent.add((name, type_name))
-                expected = by_text(conn, step, array, made)
+                expected = by_text(conn, step, array)
                 if found != expected:
                     differing.append((name, type_name, found, expected))
 
