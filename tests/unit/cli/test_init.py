@@ -155,7 +155,7 @@ REFUSED = {
         "uers.csv: no such file: uers.csv",
         "did you mean users.csv?",
     ),
-    "unknown-extension": (["--from", "users.dat"], 3, "tells no source type", "known: .csv"),
+    "unknown-extension": (["--from", "users.dat"], 3, "tells no source type", "known: .arrow, .csv"),
     "outside": (["--from", "../outside.csv"], 3, "leads out of the project", "`roots:` in syncengine.yaml"),
     "standard-input": (["--from", "-"], 3, "- is no file", "save them to a file"),
     "url": (["--from", "https://example.com/a.csv"], 3, "is no file", "save them to a file"),
