@@ -82,7 +82,7 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
 
 def look_at_source(job: Job, targets: Targets) -> tuple[Source, SourceFacts]:
     """Return the source of a job, and what it is.  Raises SyncError."""
-    from syncengine.sources import IterableSource
+    from syncengine.sources import handed_over
 
     spec = job.spec
     try:
@@ -93,7 +93,7 @@ def look_at_source(job: Job, targets: Targets) -> tuple[Source, SourceFacts]:
         elif job.rows is None:
             source = open_source(spec)
         else:
-            source = IterableSource(job.rows, expected=expected_fields(spec))
+            source = handed_over(job.rows, expected_fields(spec))
         return source, source.describe()
     except SyncError as error:
         mask(error, spec.sensitive)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
+from syncengine.execute.batches import ArrowChunk, BatchReading
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn
 from syncengine.protocols import START, ChunkSize, CsvBytes, CsvChunk, Position, RowStream, Source, Watch
@@ -40,7 +41,7 @@ class RowChunk:
         return self._reading.stream.locate(self.start.records + row)
 
 
-Chunk = CsvChunk | RowChunk
+Chunk = CsvChunk | RowChunk | ArrowChunk
 
 
 class Counted(Protocol):
@@ -145,6 +146,10 @@ def reading(step: CopyIn, source: Source, after: Position = START) -> Iterator[R
     if step.handover is Handover.ROWS:
         with closing(_RowReading(source, after, keeps=not source.describe().reopenable)) as rows:
             yield rows
+        return
+    if step.handover is Handover.ARROW:
+        with closing(BatchReading(source, after, keeps=not source.describe().reopenable)) as batches:
+            yield batches
         return
     with source.open(step.handover, after) as payload:
         assert isinstance(payload, CsvBytes)

@@ -32,12 +32,13 @@ class StagedColumn:
 
     `kind` is that of the receiving column (facts.ColumnFacts.kind); `json value` is json for sources whose texts are
     JSON strings.  `reads` are the types that its texts end as (facts.ColumnFacts.input_type): those that lose
-    something on the way are refused.
+    something on the way are refused.  `wire` is the type that the receiving column reads in a binary COPY.
     """
 
     field: str
     column: str
     kind: Kind = "plain"
+    wire: str = "text"
     reads: tuple[str, ...] = ()
 
 

@@ -196,14 +196,18 @@ def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter 
     """Return the step that copies the source into a relation; `counts` if that is the target itself."""
     columns = tuple(staged.column for staged in task.stage)
     csv = task.source.csv if Handover.CSV_BYTES in task.source.handovers else None
+    arrow = Handover.ARROW in task.source.handovers
+    handover = Handover.CSV_BYTES if csv else Handover.ARROW if arrow else Handover.ROWS
+    names = [column.column for column in columns]
+    sql = staging.copy_binary(relation, names) if arrow else staging.copy_in(relation, names, csv)
     drops = any(trigger.timing == "BEFORE" for trigger in task.table.triggers)
     return CopyIn(
         title=title,
-        sql=text(staging.copy_in(relation, [column.column for column in columns], csv)),
+        sql=text(sql),
         schema=relation[0],
         table=relation[1],
         columns=columns,
-        handover=Handover.CSV_BYTES if csv else Handover.ROWS,
+        handover=handover,
         csv=csv,
         counts=counts,
         own_path=counts is not None,

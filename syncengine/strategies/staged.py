@@ -189,6 +189,8 @@ def _reasons(task: Task) -> tuple[str, ...]:
     reasons = [f"{rows}, {len(task.loaded)} columns"]
     if Handover.CSV_BYTES in task.source.handovers:
         reasons.append("the source hands over CSV bytes")
+    if Handover.ARROW in task.source.handovers:
+        reasons.append("the source hands over Arrow batches, for binary COPY")
     reasons += [_about_bad_rows(task)] if task.spec.quarantines else []
     return tuple(reasons)
 
