@@ -25,7 +25,7 @@ from syncengine.sql import claims, convert, keys, sifting, staging
 from syncengine.sql import ledger as ledger_sql
 
 # Where a source is cut, unless `execution.chunk_rows` says so: what a transaction costs is little beside that.
-CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 4 * 1024 * 1024
 CHUNK_ROWS = 100_000
 NO_LEDGER = "the role may not use the engine's tables, in which chunks are noted"
 
