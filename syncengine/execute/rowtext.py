@@ -55,13 +55,12 @@ class RowText:
         """Return the rows as text, None if a value is not clearly good."""
         try:
             fields = list(zip(*rows, strict=True))
-            texts = [column.texts(fields[column.place]) for column in self._columns]
-            if any(column.suspects(found) for column, found in zip(self._columns, texts, strict=True)):
+            found = [column.texts(fields[column.place]) for column in self._columns]
+            texts = [some for some, _ in found]
+            if any(column.suspects(some) for column, some in zip(self._columns, texts, strict=True)):
                 return None
-            nulls = sum(found.count(_NULL) for found in texts)
-            return _escaped(
-                _ROW.join(map(_FIELD.join, zip(*texts, strict=True))), len(rows), len(texts), nulls
-            )
+            joined = _ROW.join(map(_FIELD.join, zip(*texts, strict=True)))
+            return _escaped(joined, len(rows), len(texts), sum(nulls for _, nulls in found))
         except Exception:  # of whatever kind: one by one it will be found again, and told of
             return None
 
@@ -104,21 +103,23 @@ class _Column:
         self._kinds = kinds
         self._direct = _direct(convert, of_json)
 
-    def texts(self, values: Sequence[object]) -> Sequence[str]:
-        """Return the values' texts, with a mark for NULL."""
+    def texts(self, values: Sequence[object]) -> tuple[Sequence[str], int]:
+        """Return the values' texts, with a mark for NULL, and how many of those there are."""
         types = set(map(type, values))
         if self._kinds is not None:
             self._note(values, self._kinds)
-        direct, convert = self._direct, self._convert
-        if types == {str} and str in direct:
-            return values  # type: ignore[return-value]  # they are texts
-        if types == {str, _NONE} and str in direct:
-            return [_NULL if value is None else value for value in values]  # type: ignore[misc]
-        if len(types) == 1 and (write := direct.get(*types)) is not None:
-            return list(map(write, values))
-        if types - {_NONE} <= direct.keys():
-            return [_NULL if value is None else direct[type(value)](value) for value in values]
-        return [_NULL if text is None else text for text in map(convert, values)]
+        if _NONE not in types and len(types) == 1 and (write := self._direct.get(*types)) is not None:
+            return (values if write is str and str in types else list(map(write, values))), 0  # type: ignore[return-value]  # texts already
+        if types - {_NONE} <= self._direct.keys():
+            return self._filled(values, types - {_NONE}), values.count(None)
+        texts = list(map(self._convert, values))
+        return [_NULL if text is None else text for text in texts], texts.count(None)
+
+    def _filled(self, values: Sequence[object], types: set[type]) -> list[str]:
+        direct = self._direct
+        if types == {str}:
+            return [_NULL if value is None else value for value in values]  # type: ignore[misc]  # texts already
+        return [_NULL if value is None else direct[type(value)](value) for value in values]
 
     def suspects(self, texts: Sequence[str]) -> bool:
         """Tell whether one of the texts would lose something."""

@@ -27,7 +27,7 @@ class FastDecoder:
 
     def rows(self, text: bytes, lines: Sequence[bytes]) -> list[Row] | None:
         """Return the rows of lines, which are all that the text has; None if one of them is not clearly good."""
-        if any(odd in text for odd in _FOR_THE_STRICT):
+        if b"\\u" in text and any(odd in text for odd in _FOR_THE_STRICT):
             return None
         for decode in self._decoders:
             try:
