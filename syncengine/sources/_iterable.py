@@ -176,7 +176,7 @@ def _mapping_shape(peeked: list[object], expected: tuple[str, ...], unit: str) -
             found[key] = None
     found.update(dict.fromkeys(expected))
     fields, known = tuple(found), frozenset(found)
-    pick: Callable[[object], Values] | None = itemgetter(*fields) if len(fields) > 1 else None
+    pick: Callable[[dict[str, object]], Values] | None = itemgetter(*fields) if len(fields) > 1 else None
 
     def values(row: object, number: int) -> Values:
         # Most rows have all the fields; one with as many keys has then no others.
