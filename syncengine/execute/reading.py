@@ -141,7 +141,7 @@ class _RowReading:
         stream = self._stack.enter_context(self._source.open(Handover.ROWS, after))
         assert not isinstance(stream, CsvBytes)
         self.stream: RowStream = stream
-        self._batches = stream.batches() if isinstance(stream, RowBatches) else _grouped(stream, after)
+        self._batches = stream.row_batches() if isinstance(stream, RowBatches) else _grouped(stream, after)
         self.place = after
 
 

@@ -82,10 +82,10 @@ class JsonRows:
         self.fields = (*fields, ABSENT) if self.partial else fields
 
     def __iter__(self) -> Iterator[Row]:
-        for batch in self.batches():
+        for batch in self.row_batches():
             yield from batch.rows
 
-    def batches(self) -> Iterator[JsonBatch]:
+    def row_batches(self) -> Iterator[JsonBatch]:
         fast = FastDecoder(self._keys, partial=self.partial)
         for body, label in self._bodies(self._after):
             rows = fast.rows(body.text, body.filled)

@@ -192,7 +192,7 @@ def a_source(folder: Path, path: str = "x.jsonl", **options: str) -> Source:
 def batches(source: Source, after: Position = START) -> list:
     with source.open(Handover.ROWS, after) as rows:
         assert isinstance(rows, RowBatches)
-        return list(rows.batches())
+        return list(rows.row_batches())
 
 
 def rows_after(source: Source, place: Position) -> list[object]:
@@ -285,7 +285,7 @@ def test_a_row_is_located_from_a_place_on(tmp_path):
 def test_rows_before_a_bad_line_come_before_its_error(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n\n{"a": 2}\n{"a": NaN}\n{"a": 3}\n')
     with a_source(tmp_path).open(Handover.ROWS) as rows:
-        found = rows.batches()
+        found = rows.row_batches()
 
         batch = next(found)
 
