@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+from contextlib import suppress
+from typing import Any
 
 import psycopg
 from psycopg import pq
@@ -128,6 +130,12 @@ def connect(url: str, *, application_name: str = "syncengine") -> psycopg.Connec
         )
     except psycopg.Error as error:
         raise _failed(url, str(error)) from None
+
+
+def cancel(connection: psycopg.Connection[Any], patience: float) -> None:
+    """Have the server end the statement under way, and wait so many seconds for it to be asked; errors are no news."""
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=patience)
 
 
 def describe(url: str) -> str:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from syncengine.connect import cancel
 from syncengine.errors import DependencyFailed, SyncError
 from syncengine.job import WORKER, Failed
 from syncengine.jobs import Ready, carry_out, not_started
@@ -100,6 +100,8 @@ class _Crew:
         self._items = items
         self._waits = waits
         self._emit = emit
+        # The cores are busy with several specs already.
+        self._lanes = 1
         self._telling = threading.Lock()
         self._changed = threading.Condition()
         self._left = list(range(len(items)))
@@ -176,7 +178,7 @@ class _Crew:
         listener = _Listener(self, one)
         with self._changed:
             self._running[place] = (listener, one.connection)
-        return carry_out(one, listener)
+        return carry_out(one, listener, self._lanes)
 
     def _stop(self, threads: Sequence[threading.Thread]) -> None:
         """End all running specs; what can't be ended in time, as its source does not answer, is left behind."""
@@ -189,14 +191,7 @@ class _Crew:
                 running = list(self._running.values())
             for listener, connection in running:
                 if not listener.tidying:
-                    threading.Thread(target=_cancel, args=(connection,), daemon=True).start()
+                    threading.Thread(target=cancel, args=(connection, PATIENCE), daemon=True).start()
             reminder = monotonic() + _REMINDER
             for thread in threads:
                 thread.join(max(0, reminder - monotonic()))
-
-
-def _cancel(connection: psycopg.Connection[TupleRow]) -> None:
-    import psycopg
-
-    with suppress(psycopg.Error):
-        connection.cancel_safe(timeout=PATIENCE)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from syncengine.again import source_of_kept
+from syncengine.connect import connect
 from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import Location, NullKeys, SourceError, SyncError, UnresolvedLookup
 from syncengine.execute.apply import Run
@@ -80,7 +82,7 @@ def make_ready(job: Job, targets: Targets, run: str | None) -> Ready:
 
 def look_at_source(job: Job, targets: Targets) -> tuple[Source, SourceFacts]:
     """Return the source of a job, and what it is.  Raises SyncError."""
-    from syncengine.sources import IterableSource
+    from syncengine.sources import handed_over
 
     spec = job.spec
     try:
@@ -91,7 +93,7 @@ def look_at_source(job: Job, targets: Targets) -> tuple[Source, SourceFacts]:
         elif job.rows is None:
             source = open_source(spec)
         else:
-            source = IterableSource(job.rows, expected=expected_fields(spec))
+            source = handed_over(job.rows, expected_fields(spec))
         return source, source.describe()
     except SyncError as error:
         mask(error, spec.sensitive)
@@ -99,10 +101,14 @@ def look_at_source(job: Job, targets: Targets) -> tuple[Source, SourceFacts]:
         raise
 
 
-def carry_out(one: Ready, emit: ev.Emit) -> Report:
-    """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on."""
-    plan = one.prepared.plan
-    run = Run(plan, one.connection, one.prepared.source, emit, connect=one.connect)
+def carry_out(one: Ready, emit: ev.Emit, lanes: int | None = None) -> Report:
+    """Carry out a planned spec; whatever happens is in the report, but for an interruption, which goes on.
+
+    `lanes`: the most connections that it uses at the same time, None for as many as pay.
+    """
+    plan, source = one.prepared.plan, one.prepared.source
+    another = partial(connect, one.url)
+    run = Run(plan, one.connection, source, emit, connect=one.connect, another=another, lanes=lanes)
     started = monotonic()
     start(run)
     try:

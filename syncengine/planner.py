@@ -12,7 +12,7 @@ from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, 
 from syncengine.model.spec import Spec
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
-from syncengine.sql import steps
+from syncengine.sql import steps, streams
 
 # What the join of the classification may use of the server's memory, a hash table at a time.
 WORK_MEM = "128MB"
@@ -65,6 +65,7 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
     """Return all that will be done, and why."""
     fit, verdicts = choose(task, strategies)
     strategy = next(strategy for strategy in strategies if strategy.name == fit.strategy)
+    units = (*steps.ledger(task), *(_with_hooks(unit, task) for unit in strategy.units(task, mode)))
     others = (v for v in verdicts if isinstance(v, Fit) and v.strategy != fit.strategy)
     return Plan(
         name=task.spec.name,
@@ -78,8 +79,8 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
         refused=tuple(verdict for verdict in verdicts if isinstance(verdict, Misfit)),
         alternatives=tuple(others),
         checks=tuple(_checks(task)),
-        warnings=(*_warnings(task), *lossy_casts(task)),
-        units=(*steps.ledger(task), *(_with_hooks(unit, task) for unit in strategy.units(task, mode))),
+        warnings=(*_warnings(task), *_one_stream(task, units), *lossy_casts(task)),
+        units=units,
         search_path=task.server.search_path,
         settings=_settings(task),
         retries=task.spec.execution.retries,
@@ -145,6 +146,14 @@ def _settings(task: Task) -> tuple[tuple[str, str], ...]:
     )
 
 
+def _one_stream(task: Task, units: Sequence[Unit]) -> Iterator[str]:
+    """Say why more workers would change nothing, if the spec asks for some."""
+    wanted = task.spec.execution.workers or 1
+    if wanted > 1 and all(unit.workers == 1 for unit in units):
+        why = streams.into_staging(task) or streams.into_target(task) or "all of it is one transaction"
+        yield f"execution.workers: {wanted} are allowed, one stream carries the rows: {why}"
+
+
 def _checks(task: Task) -> Iterator[str]:
     """Yield what was verified at plan time, in words."""
     if not task.table.exists:
@@ -193,8 +202,6 @@ def _warnings(task: Task) -> Iterator[str]:
         )
     if task.chunked and not task.source.reopenable and task.repeats:
         yield "the source can be read only once: a run that stops between two chunks can't be gone on with"
-    if (task.spec.execution.workers or 1) > 1:
-        yield f"execution.workers: {task.spec.execution.workers} are allowed, one stream carries the rows"
     if task.tolerant and not task.source.reopenable:
         yield (
             "the source can be read only once: to keep bad rows apart each record is read by itself and kept until the"

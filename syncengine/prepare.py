@@ -151,6 +151,7 @@ def resolved(
     declared = _declared(spec, connection, inferred)
     if not table.exists:
         declared |= taken_columns(spec.lookups, table, looked_up)
+        declared = {**_by_nature(spec, facts, connection), **declared}
 
     mode = registry.mode(spec.mode)
 
@@ -229,6 +230,15 @@ def _declared(
     known = {name: clauses.built_in(text) for name, text in inferred.items()}
     texts = {**known, **{item.column: item.type for item in spec.columns if item.type is not None}}
     return catalog.types(connection, texts) if texts else {}
+
+
+def _by_nature(
+    spec: Spec, facts: SourceFacts, connection: psycopg.Connection[TupleRow]
+) -> dict[str, ColumnFacts]:
+    """Return the types of the columns of a target to be created that are fields of a typed source."""
+    types = dict(zip(facts.fields, facts.types, strict=False))
+    columns = {item.field or item.column: item.column for item in spec.columns if item.expression is None}
+    return catalog.types(connection, {columns.get(name, name): text for name, text in types.items()})
 
 
 def _unstable(spec: Spec, connection: psycopg.Connection[TupleRow]) -> frozenset[str]:

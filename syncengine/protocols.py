@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from syncengine.errors import Location, SyncError
 from syncengine.model.facts import Handover, SourceFacts
@@ -168,6 +168,16 @@ class RowBatches(Protocol):
     def locate(self, row: int, after: Position = START) -> str:
         """Return where the row number `row` (from 1) behind a place stands."""
         ...
+
+
+@runtime_checkable
+class ArrowStream(RowStream, Protocol):
+    """Hand-over ARROW: a RowStream whose rows come in batches of pyarrow's (RecordBatch) as well, the one or the other.
+
+    A batch is small enough to be taken apart in memory, and has the columns of `fields`.
+    """
+
+    def batches(self) -> Iterator[Any]: ...
 
 
 Payload = CsvBytes | RowStream

@@ -14,10 +14,15 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from packaging.requirements import Requirement
 
 PACKAGE = "syncengine"
-EXTRAS = ("embedded",)
+EXTRAS = ("embedded", "arrow")
 ALLOWED = frozenset(["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "PSF-2.0"])
 # Used as it is and not changed, as a library that can be exchanged: what the LGPL asks for.
-ALLOWED_BY_NAME = {"psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only"}
+ALLOWED_BY_NAME = {
+    "psycopg": "LGPL-3.0-only",
+    "psycopg-binary": "LGPL-3.0-only",
+    # Parts of it ask for as little as the licences above, or for nothing.
+    "numpy": "BSD-3-Clause AND 0BSD AND MIT AND Zlib AND CC0-1.0",
+}
 # What some packages write where an SPDX expression is meant.
 _SPELT = {
     "3-Clause BSD License": "BSD-3-Clause",

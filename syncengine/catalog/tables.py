@@ -59,7 +59,7 @@ _COLUMNS = SQL("""
     SELECT jsonb_agg(jsonb_build_object(
         'name', a.attname, 'type', d.type, 'base_type', d.base_type, 'identity_equal', d.identity_equal,
         'equality', d.equality, 'kind', d.kind, 'input_type', d.input_type, 'rounds', d.rounds,
-        'rounds_inside', d.rounds_inside, 'not_null', a.attnotnull,
+        'rounds_inside', d.rounds_inside, 'spelt', d.spelt, 'not_null', a.attnotnull,
         'collation', (SELECT jsonb_build_array(m.nspname, l.collname)
                       FROM pg_collation AS l JOIN pg_namespace AS m ON m.oid = l.collnamespace
                       WHERE l.oid = a.attcollation AND a.attcollation <> y.typcollation),

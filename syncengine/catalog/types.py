@@ -33,7 +33,7 @@ chain (root, oid, typmod) AS (
     SELECT c.root, t.typbasetype, greatest(c.typmod, t.typtypmod)
     FROM chain AS c JOIN pg_type AS t ON t.oid = c.oid WHERE t.typtype = 'd'),
 base AS (
-    SELECT c.root, t.oid, t.typtype, t.typelem, c.typmod, e.oid IS NOT NULL AS is_array,
+    SELECT c.root, t.oid, t.typtype, t.typelem, t.typreceive, c.typmod, e.oid IS NOT NULL AS is_array,
            CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname ELSE '' END AS builtin,
            CASE WHEN coalesce(e.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace
                 THEN coalesce(e.typname, t.typname) ELSE '' END AS unit
@@ -91,6 +91,8 @@ described AS (
                 WHEN b.is_array THEN CASE WHEN b.unit IN ('json', 'jsonb') THEN 'json array' ELSE 'array' END
                 ELSE 'plain' END AS kind,
            format_type(b.oid, greatest(u.typmod, b.typmod)) AS input_type,
+           EXISTS (SELECT FROM pg_proc AS r WHERE r.oid = b.typreceive AND r.prosrc IN ('textrecv', 'enum_recv'))
+               AND b.builtin = '' AS spelt,
            {rounds} AS rounds,
            b.typtype = 'c' AND EXISTS (
                SELECT FROM part AS p JOIN pg_type AS t ON t.oid = p.oid AND t.typtype = 'c'
@@ -113,7 +115,7 @@ used (typid, typmod, coll) AS (SELECT DISTINCT g.typid, g.typmod, g.coll FROM gi
 {described}
 SELECT jsonb_build_object('type', d.type, 'base_type', d.base_type, 'kind', d.kind,
                           'identity_equal', d.identity_equal, 'equality', d.equality, 'input_type', d.input_type,
-                          'rounds', d.rounds, 'rounds_inside', d.rounds_inside)
+                          'spelt', d.spelt, 'rounds', d.rounds, 'rounds_inside', d.rounds_inside)
 FROM given AS g JOIN described AS d ON d.typid = g.typid AND d.typmod = g.typmod ORDER BY g.position
 """).format(described=DESCRIBED)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 import psycopg
 
 from syncengine.connect import wrap
 from syncengine.errors import Conflict, ConnectionFailed, SourceError, SyncError
 from syncengine.execute import badrows, chunks, probing, retry
+from syncengine.execute.endings import DoneAlready, NothingToDo, StagingGone
 from syncengine.execute.refusals import Refusal, may_be_of_row, refusal
-from syncengine.execute.stepping import DoneAlready, NothingToDo, Steps
+from syncengine.execute.stepping import Steps
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     KeepBadRows,
@@ -21,16 +24,26 @@ from syncengine.model.plan import (
     Unit,
 )
 
-
-class StagingGone(Exception):
-    """The server crashed and emptied staging; it is to be filled again."""
-
-
 Body = Callable[[bool], None]
+Answer = TypeVar("Answer")
 
 
 class Run(Steps):
-    """One carrying-out of one plan: its units, each as often as it takes.  Raises SyncError."""
+    """One carrying-out of one plan: its units, each as often as it takes.  Raises SyncError.
+
+    `leads`: the ledger knows the run by this one's connection.
+    """
+
+    leads = True
+
+    def beside(self, emit: ev.Emit, *, own: bool) -> Run:
+        """Return a run of the same plan and entry with its own books, on a connection of its own or on this one's."""
+        connect = self._connect if own else self.another
+        assert connect is not None
+        connection = self.connection if own else connect()
+        other = Run(self.plan, connection, self.source, emit, connect=connect, entry=self.entry)
+        other.leads = own
+        return other
 
     def follow(self, plan: Plan) -> None:
         """Go on with another plan for the same spec, keeping the books."""
@@ -174,6 +187,20 @@ class Run(Steps):
         self.connection = self._connect()
         self.look_again()
 
+    def surely(self, ask: Callable[[], Answer]) -> Answer:
+        """Return an answer of the ledger's between two transactions; a connection that was lost is opened anew."""
+        attempt = 1
+        while True:
+            try:
+                return ask()
+            except ConnectionFailed:
+                if self._connect is None or attempt > self.plan.retries:
+                    raise
+            time.sleep(retry.wait(attempt, self._dice, away=True))
+            attempt += 1
+            with suppress(ConnectionFailed):
+                self.reconnect()
+
     def look_again(self) -> None:
         if self.entry is not None:
             chunks.look_again(self)
@@ -275,10 +302,9 @@ class Run(Steps):
         self.emit(done(unit=unit.name, seconds=time.monotonic() - started))
         self.publish_files()
 
-    def chunk_committed(self, unit: Unit, number: int, of: int | None, started: float) -> None:
+    def chunk_committed(self, unit: Unit, number: int, of: int | None, seconds: float) -> None:
         """Tell that a chunk's work is there to stay."""
         self.chunks[unit.closing[0].phase] += 1
-        seconds = time.monotonic() - started
         self.emit(ev.ChunkCommitted(unit=unit.name, number=number, of=of, seconds=seconds))
         self.publish_files()
 

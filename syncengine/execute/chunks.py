@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from syncengine import ledger
 from syncengine.errors import BooksDoNotClose, ConnectionFailed, SourceError, SyncError, TakenOver
-from syncengine.execute import badrows, transfer
+from syncengine.execute import badrows, lanes, transfer
 from syncengine.execute.complaints import taken_over, unclosed_part
-from syncengine.execute.reading import Chunk, Reading, reading
+from syncengine.execute.endings import StagingGone
+from syncengine.execute.reading import Chunk, Counted, HeldChunk, Reading, RowChunk, reading
 from syncengine.execute.refusals import Refusal
+from syncengine.execute.watching import watch
 from syncengine.model import events as ev
 from syncengine.model.plan import CopyIn, Hold, Phase, RunSql, Unit
-from syncengine.protocols import START, ChunkSize, Position
+from syncengine.protocols import START, ChunkSize, CsvBytes, Position
 
 if TYPE_CHECKING:
     from syncengine.execute.apply import Run
@@ -33,6 +35,7 @@ def of_source(run: Run, unit: Unit) -> None:
     copy = next(step for step in unit.steps if isinstance(step, CopyIn))
     with reading(copy, run.source, done.place) as found:
         _OfSource(run, unit, copy, found, done).carry_out()
+    run.part = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,47 +54,29 @@ class _OfSource:
         self._copy = copy
         self._found = found
         self._size = ChunkSize(bytes=copy.chunk_bytes, records=copy.chunk_rows)
-        at = unit.steps.index(copy)
-        self._before, self._after = unit.steps[:at], unit.steps[at + 1 :]
         self._number = done.number
         self._chunk: Chunk | None = None
         self._complete = False
 
     def carry_out(self) -> None:
-        while not (self._complete or self._run.over):
-            started = time.monotonic()
+        """Carry out the chunks: the first one by itself, for it makes what the others need."""
+        run, unit = self._run, self._unit
+        while not (self._complete or run.over):
             self._number += 1
+            if self._number > 1 and isinstance(self._found, CsvBytes) and lanes.lanes_of(run, unit) > 1:
+                lanes.carry_out(run, unit, self._ahead(), lambda: self._found.bytes_read)
+                return
+            started = time.monotonic()
             self._chunk = None
-            self._run.attempt(self._unit, self._body, self._committed)
-            self._run.chunk_committed(self._unit, self._number, None, started)
+            run.attempt(unit, self._body, self._committed)
+            run.chunk_committed(unit, self._number, None, time.monotonic() - started)
 
     def _body(self, as_planned: bool) -> None:
-        run, unit = self._run, self._unit
-        run.prepare()
-        first = self._number == 1
-        before = self._before if first else [step for step in self._before if isinstance(step, Hold)]
-        run.steps(unit, before, last_resort=True)
+        self._run.part = self._number
         self._chunk = chunk = self._found.chunk(self._size)
-        if chunk is not None:
-            run.timed(unit, self._copy, lambda: run.copied(unit, self._copy, self._send))
-        self._complete = chunk is None or chunk.last
-        if self._complete:
-            run.steps(unit, self._after, last_resort=True)
-        run.close(
-            unit,
-            exact=unit.exact,
-            number=self._number,
-            starts=_text(chunk.start if chunk else START),
-            ends=_text(chunk.end if chunk else START),
-            complete=self._complete,
-        )
-
-    def _send(self) -> transfer.Sent:
-        assert self._chunk is not None
-        run, before = self._run, self._run.report.counts.bytes_read
-        return transfer.copy_chunk(
-            self._copy, run.connection, self._found, self._chunk, run.emit, before=before
-        )
+        work = _SourceChunk(self._unit, self._copy, self._number, chunk, self._found)
+        work.body(self._run, lambda: None, as_planned=as_planned)
+        self._complete = work.complete
 
     def _committed(self) -> bool:
         done = _last(self._run, self._unit.closing[0].phase)
@@ -105,6 +90,70 @@ class _OfSource:
             self._chunk = None
         return False
 
+    def _ahead(self) -> Iterator[_SourceChunk]:
+        """Yield the chunks that are left, each read ahead."""
+        number, complete = self._number, False
+        while not complete:
+            chunk = self._found.chunk(self._size)
+            held = None
+            if chunk is not None:
+                assert not isinstance(chunk, RowChunk)
+                held = HeldChunk(chunk, self._found, watch(chunk, self._copy))
+            work = _SourceChunk(self._unit, self._copy, number, held, held or self._found)
+            number, complete = number + 1, work.complete
+            yield work
+
+
+class _SourceChunk:
+    """A chunk of the source (lanes.Work); no `chunk`: there is nothing left but to complete the unit."""
+
+    of = None
+
+    def __init__(self, unit: Unit, copy: CopyIn, number: int, chunk: Chunk | None, found: Counted) -> None:
+        self.number = number
+        self._unit = unit
+        self._copy = copy
+        self._chunk = chunk
+        self._found = found
+
+    @property
+    def complete(self) -> bool:
+        return self._chunk is None or self._chunk.last
+
+    def body(self, run: Run, turn: Callable[[], None], *, as_planned: bool) -> None:
+        unit, copy, chunk = self._unit, self._copy, self._chunk
+        at = unit.steps.index(copy)
+        before = unit.steps[:at]
+        run.prepare()
+        run.steps(
+            unit,
+            before if self.number == 1 else [step for step in before if isinstance(step, Hold)],
+            last_resort=True,
+        )
+        if chunk is not None:
+            run.timed(unit, copy, lambda: run.copied(unit, copy, lambda: self._send(run, chunk)))
+        turn()
+        if self.complete:
+            run.steps(unit, unit.steps[at + 1 :], last_resort=True)
+        run.close(
+            unit,
+            exact=unit.exact,
+            number=self.number,
+            starts=_text(chunk.start if chunk else START),
+            ends=_text(chunk.end if chunk else START),
+            complete=self.complete,
+        )
+
+    def _send(self, run: Run, chunk: Chunk) -> transfer.Sent:
+        before = chunk.before if isinstance(chunk, HeldChunk) else run.report.counts.bytes_read
+        return transfer.copy_chunk(self._copy, run.connection, self._found, chunk, run.emit, before=before)
+
+    def committed(self, run: Run) -> bool:
+        return _found(run, self._unit, self.number)
+
+    def sift(self, run: Run, unit: Unit, error: SyncError) -> bool:
+        return False  # the run starts over record by record, if it is to go on
+
 
 def of_parts(run: Run, unit: Unit) -> None:
     """Carry out a unit once for each part of staging that is not committed yet."""
@@ -116,25 +165,22 @@ def of_parts(run: Run, unit: Unit) -> None:
             hint="another process may have changed the staging table: run it again with --restart",
         )
     done = _numbers(run, "publish")
-    for number in range(1, parts + 1):
-        if number not in done:
-            started = time.monotonic()
-            run.part = number
-            part = _OfPart(run, unit, number)
-            run.attempt(unit, part.body, part.committed, part.sift)
-            run.chunk_committed(unit, number, parts, started)
+    works = (_Part(unit, number, parts) for number in range(1, parts + 1) if number not in done)
+    lanes.carry_out(run, unit, works, lambda: read)
     run.part = 0
 
 
-class _OfPart:
-    def __init__(self, run: Run, unit: Unit, number: int) -> None:
-        self._run = run
+class _Part:
+    """A part of staging (lanes.Work)."""
+
+    def __init__(self, unit: Unit, number: int, of: int) -> None:
+        self.number = number
+        self.of = of
         self._unit = unit
-        self._number = number
         self._bad: dict[int, Refusal] = {}
 
-    def body(self, as_planned: bool) -> None:
-        run, unit = self._run, self._unit
+    def body(self, run: Run, turn: Callable[[], None], *, as_planned: bool) -> None:
+        unit = self._unit
         run.prepare()
         taken = next(place for place, step in enumerate(unit.steps) if isinstance(step, RunSql)) + 1
         run.steps(unit, unit.steps[:taken], last_resort=True)
@@ -145,19 +191,25 @@ class _OfPart:
         error = unclosed_part(run.report.pending, exact=unit.exact and as_planned)
         if error is not None:
             raise error
-        run.close(unit, exact=False, number=self._number)
+        turn()
+        run.close(unit, exact=False, number=self.number)
 
-    def sift(self, unit: Unit, error: SyncError) -> bool:
+    def sift(self, run: Run, unit: Unit, error: SyncError) -> bool:
         """Note which rows of the part the target refuses; tell whether there are any that were not known."""
         before = len(self._bad)
-        self._bad |= self._run.refused(unit, error)
+        self._bad |= run.refused(unit, error)
         return len(self._bad) > before
 
-    def committed(self) -> bool:
-        if self._number not in _numbers(self._run, "publish"):
-            return False
-        found_committed(self._run, self._unit)
-        return True
+    def committed(self, run: Run) -> bool:
+        return _found(run, self._unit, self.number)
+
+
+def _found(run: Run, unit: Unit, number: int) -> bool:
+    """Tell whether a chunk is committed, and take over what the ledger says then."""
+    if number not in _numbers(run, unit.closing[0].phase):
+        return False
+    found_committed(run, unit)
+    return True
 
 
 def found_committed(run: Run, unit: Unit) -> None:
@@ -171,10 +223,8 @@ def is_done(run: Run, phase: Phase) -> bool:
 
 def look_again(run: Run) -> None:
     """Learn from the ledger how things stand after a connection was lost.  Raises StagingGone."""
-    from syncengine.execute.apply import StagingGone
-
     assert run.entry is not None
-    ledger.renew(run.connection, run.entry, ledger.own_pid(run.connection))
+    ledger.renew(run.connection, run.entry, ledger.own_pid(run.connection) if run.leads else None)
     if ledger.state(run.connection, run.entry) == "running" and not ledger.intact(
         run.connection, run.entry.schema, run.entry.run
     ):
@@ -213,8 +263,9 @@ def counts_of_run(run: Run) -> dict[str, int]:
 
 def counts_of_chunks(run: Run) -> dict[str, int]:
     """Return the counters of all chunks that are committed."""
-    assert run.entry is not None
-    return ledger.counts_of_chunks(run.connection, run.entry)
+    entry = run.entry
+    assert entry is not None
+    return run.surely(lambda: ledger.counts_of_chunks(run.connection, entry))
 
 
 def worth_keeping(run: Run, failure: BaseException) -> bool:
@@ -233,7 +284,8 @@ def worth_keeping(run: Run, failure: BaseException) -> bool:
 def _last(run: Run, phase: Phase) -> _Last:
     if run.entry is None:
         return _Last()
-    found = ledger.last_chunk(run.connection, run.entry, phase)
+    entry = run.entry
+    found = run.surely(lambda: ledger.last_chunk(run.connection, entry, phase))
     if found is None:
         return _Last()
     number, ends, complete = found
@@ -241,14 +293,16 @@ def _last(run: Run, phase: Phase) -> _Last:
 
 
 def _numbers(run: Run, phase: Phase) -> frozenset[int]:
-    assert run.entry is not None
-    return ledger.committed_chunks(run.connection, run.entry, phase)
+    entry = run.entry
+    assert entry is not None
+    return run.surely(lambda: ledger.committed_chunks(run.connection, entry, phase))
 
 
 def _arranged(run: Run) -> tuple[int, int, int]:
     """Return how many parts there are, how many rows they hold together, and how many were taken out before."""
-    assert run.entry is not None
-    found = ledger.last_chunk(run.connection, run.entry, "arrange")
+    entry = run.entry
+    assert entry is not None
+    found = run.surely(lambda: ledger.last_chunk(run.connection, entry, "arrange"))
     assert found is not None
     ends = found[1] or {}
     return int(ends["parts"]), int(ends["rows"]), int(ends["apart"])

@@ -15,9 +15,9 @@ from psycopg.rows import TupleRow
 from syncengine.connect import wrap
 from syncengine.errors import Conflict, ConnectionFailed, SyncError
 from syncengine.execute import retry
-from syncengine.execute.apply import Run, StagingGone, may_repeat
+from syncengine.execute.apply import Run, may_repeat
+from syncengine.execute.endings import DoneAlready, NothingToDo, StagingGone
 from syncengine.execute.masking import mask
-from syncengine.execute.stepping import DoneAlready, NothingToDo
 from syncengine.model import events as ev
 from syncengine.model.plan import CheckResult, Unit
 

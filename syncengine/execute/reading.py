@@ -10,6 +10,7 @@ from itertools import islice
 from sys import getsizeof
 from typing import Protocol
 
+from syncengine.execute.batches import ArrowChunk, BatchReading
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn
 from syncengine.protocols import (
@@ -22,6 +23,7 @@ from syncengine.protocols import (
     RowBatches,
     RowStream,
     Source,
+    Watch,
 )
 
 # Rows that are converted together: larger groups gain little.
@@ -61,14 +63,38 @@ class RowChunk:
         return isinstance(self._reading.stream, RowBatches)
 
 
-Chunk = CsvChunk | RowChunk
+Chunk = CsvChunk | RowChunk | ArrowChunk
 
 
-class Reading(Protocol):
-    """A source that is being read, chunk by chunk; `bytes_read` counts from where it was opened."""
+class Counted(Protocol):
+    """What is being read; `bytes_read` counts from where it was opened."""
 
     @property
     def bytes_read(self) -> int: ...
+
+
+class HeldChunk:
+    """A chunk of bytes that was read ahead (protocols.CsvChunk): it can be sent at any time, as often as it takes.
+
+    `before` and `bytes_read` are the bytes of the source that were read before it, and by its end.
+    """
+
+    def __init__(self, chunk: CsvChunk, found: Counted, watch: Watch | None) -> None:
+        self.before = found.bytes_read
+        self._blocks = list(chunk.blocks(watch))
+        self.bytes_read = found.bytes_read
+        self.label, self.fields = chunk.label, chunk.fields
+        self.start, self.end = chunk.start, chunk.end
+        self.last, self.records = chunk.last, chunk.records
+        self.locate = chunk.locate
+
+    def blocks(self, watch: Watch | None = None) -> Iterator[bytes]:
+        """Yield what was read; it has been watched already."""
+        return iter(self._blocks)
+
+
+class Reading(Counted, Protocol):
+    """A source that is being read, chunk by chunk."""
 
     def chunk(self, size: ChunkSize) -> Chunk | None: ...
 
@@ -179,6 +205,10 @@ def reading(step: CopyIn, source: Source, after: Position = START) -> Iterator[R
     if step.handover is Handover.ROWS:
         with closing(_RowReading(source, after, keeps=not source.describe().reopenable)) as rows:
             yield rows
+        return
+    if step.handover is Handover.ARROW:
+        with closing(BatchReading(source, after, keeps=not source.describe().reopenable)) as batches:
+            yield batches
         return
     with source.open(step.handover, after) as payload:
         assert isinstance(payload, CsvBytes)

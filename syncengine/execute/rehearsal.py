@@ -14,9 +14,9 @@ from syncengine.connect import wrap
 from syncengine.errors import SyncError
 from syncengine.execute import badrows
 from syncengine.execute.apply import Run
+from syncengine.execute.endings import NothingToDo
 from syncengine.execute.guards import FailedCheck, check_error
 from syncengine.execute.refusals import Refusal
-from syncengine.execute.stepping import NothingToDo
 from syncengine.model import events as ev
 from syncengine.model.plan import CheckResult, Counter, Probe, RunSql, Sample, Step, Unit, WriteFile
 from syncengine.model.preview import Preview, SampleRow

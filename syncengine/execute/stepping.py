@@ -18,6 +18,7 @@ from syncengine.errors import BadRow, SyncError
 from syncengine.execute import badrows, chunks, probing, tolerant, transfer
 from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, taken_over, unclosed
+from syncengine.execute.endings import DoneAlready, NothingToDo
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
 from syncengine.execute.masking import masking
 from syncengine.execute.returning import PendingFile, write
@@ -45,18 +46,9 @@ from syncengine.model.plan import (
 )
 from syncengine.model.report import Report
 from syncengine.protocols import Source
-from syncengine.sql.ledger import COUNTERS
-from syncengine.sql.staging import PART_SETTING
+from syncengine.sql.ledger import COUNTERS, PART_SETTING
 
 PINNED_PATH = "pg_catalog, pg_temp"
-
-
-class NothingToDo(Exception):
-    """What is staged was published before; the unit is rolled back."""
-
-
-class DoneAlready(Exception):
-    """The run is done, as the ledger says; the unit is rolled back."""
 
 
 Connection = psycopg.Connection[TupleRow]
@@ -65,8 +57,9 @@ Connection = psycopg.Connection[TupleRow]
 class Steps:
     """What carries out the steps of one plan on one connection.  Raises SyncError.
 
-    `connect` opens the connection anew once it is lost; `entry` is the run's in the ledger, if it has one.
-    `over`: there is nothing left to publish.
+    `connect` opens the connection anew once it is lost, `another` one more to the same database; `entry` is the run's
+    in the ledger, if it has one.  `lanes` are the most connections that chunks are carried out on at the same time,
+    None: as many as pay.  `over`: there is nothing left to publish.
     """
 
     def __init__(
@@ -77,6 +70,8 @@ class Steps:
         emit: ev.Emit,
         *,
         connect: Callable[[], Connection] | None = None,
+        another: Callable[[], Connection] | None = None,
+        lanes: int | None = None,
         entry: Entry | None = None,
     ) -> None:
         self.plan = plan
@@ -91,6 +86,8 @@ class Steps:
         self.over = False
         self._emit = emit
         self._connect = connect
+        self.another = another
+        self.most_lanes = lanes
         self._dice = random.Random()
         self._files: list[PendingFile] = []
         self._at: Step | None = None

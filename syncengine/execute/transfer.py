@@ -14,10 +14,11 @@ from psycopg.sql import Composed
 
 from syncengine.connect import wrap
 from syncengine.errors import BadRow, BooksDoNotClose, SourceError, SyncError
+from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
 from syncengine.execute.copying import copying
-from syncengine.execute.reading import Chunk, Reading, RowChunk, reading
+from syncengine.execute.reading import Chunk, Counted, RowChunk, reading
 from syncengine.execute.rowtext import RowText, line
 from syncengine.execute.values import NoText, kind_of, to_text
 from syncengine.execute.watching import loss_of, rules, watch
@@ -58,7 +59,7 @@ class Sent:
         )
 
 
-class _Ticker:
+class Ticker:
     """Emits Progress, but not more often than anyone can read."""
 
     def __init__(self, emit: Emit) -> None:
@@ -84,7 +85,7 @@ def copy(step: CopyIn, connection: psycopg.Connection[object], source: Source, e
 def copy_chunk(
     step: CopyIn,
     connection: psycopg.Connection[object],
-    found: Reading,
+    found: Counted,
     chunk: Chunk,
     emit: Emit,
     *,
@@ -95,9 +96,14 @@ def copy_chunk(
     `before` are the bytes that were read for the chunks before it.
     """
     kinds: dict[str, set[str]] | None = None
+    ticker = Ticker(emit)
     if isinstance(chunk, RowChunk):
         kinds = {column.column: set() for column in step.columns} if step.observes else None
         taken = _copy_rows(step, connection, found, chunk, emit, kinds)
+    elif isinstance(chunk, ArrowChunk):
+        from syncengine.execute.columns import copy_batches
+
+        taken = copy_batches(step, connection, chunk, lambda: ticker.tell(None, found.bytes_read))
     else:
         taken = _copy_csv(step, connection, found, chunk, emit)
     if taken != chunk.records and not step.may_drop_rows:
@@ -108,9 +114,9 @@ def copy_chunk(
 
 
 def _copy_csv(
-    step: CopyIn, connection: psycopg.Connection[object], found: Reading, chunk: CsvChunk, emit: Emit
+    step: CopyIn, connection: psycopg.Connection[object], found: Counted, chunk: CsvChunk, emit: Emit
 ) -> int:
-    ticker = _Ticker(emit)
+    ticker = Ticker(emit)
     names = {column.field: column.column for column in step.columns}
     columns = [names[field] for field in chunk.fields]
     statement = staging.copy_in((step.schema, step.table), columns, step.csv)
@@ -128,14 +134,14 @@ def _copy_csv(
 def _copy_rows(
     step: CopyIn,
     connection: psycopg.Connection[object],
-    found: Reading,
+    found: Counted,
     chunk: RowChunk,
     emit: Emit,
     kinds: dict[str, set[str]] | None,
 ) -> int:
     columns = [column.column for column in step.columns]
     statement = staging.copy_in((step.schema, step.table), columns, None)
-    ticker = _Ticker(emit)
+    ticker = Ticker(emit)
     unstaged, sent = step.counts is not None, 0
     texts = RowText(step.columns, chunk.fields, kinds, unstaged=unstaged, of_json=chunk.of_json)
     with connection.cursor() as cursor:
@@ -156,6 +162,23 @@ def _copy_rows(
         except UnicodeEncodeError as error:
             raise _not_text(chunk.locate(sent)) from error
         return cursor.rowcount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Some:
+    """Some rows of a source, with the place of each, counted from 1."""
+
+    fields: tuple[str, ...]
+    rows: Iterable[tuple[object, ...]]
+    locate: Callable[[int], str]
+
+
+def copy_some(step: CopyIn, connection: psycopg.Connection[object], some: Some) -> int:
+    """Carry out a CopyIn step for some rows as text; return how many the server took."""
+    names = [column.column for column in step.columns]
+    statement = staging.copy_in((step.schema, step.table), names, None)
+    texts = _texts(some, some.rows, step.columns, unstaged=step.counts is not None)
+    return _copy_texts(statement, connection, texts, some.locate, step.columns)
 
 
 def _copy_texts(
@@ -193,7 +216,7 @@ def _not_text(where: str) -> SyncError:
 
 
 def _texts(
-    stream: RowStream | RowChunk,
+    stream: RowStream | RowChunk | Some,
     rows: Iterable[tuple[object, ...]],
     columns: Sequence[StagedColumn],
     kinds: dict[str, set[str]] | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
@@ -23,9 +24,11 @@ class NoText(ValueError):
 
 def to_text(kind: Kind, reads: Sequence[str] = ()) -> ToText:
     """Return the function that writes a value for columns of this kind; `reads` are their types."""
-    bases = {name.partition("(")[0] for name in reads}
+    bases = {name if name.endswith("[]") else name.partition("(")[0] for name in reads}
     if bases and bases <= INTEGERS:
         return for_integer
+    if bases == {"uuid"}:
+        return for_uuid
     if not bases.isdisjoint(TEXTS):
         return for_words
     return _BY_KIND[kind]
@@ -94,6 +97,17 @@ def _is_whole(value: float | Decimal) -> bool:
     finite = value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
     # A Decimal such as 1E+999999 would be a million digits long.
     return finite and -(2**63) <= value <= 2**63 and value == int(value)
+
+
+def for_uuid(value: object) -> str | None:
+    """Return a value's text; sixteen bytes are a UUID.
+
+    >>> for_uuid(bytes(15) + b"a")
+    '00000000-0000-0000-0000-000000000061'
+    """
+    if isinstance(value, bytes) and len(value) == 16:
+        return str(uuid.UUID(bytes=value))
+    return plain(value)
 
 
 def for_words(value: object) -> str | None:

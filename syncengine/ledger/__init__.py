@@ -8,6 +8,7 @@ from syncengine.ledger.progress import (
     counts_of_chunks,
     counts_of_run,
     forget_chunks,
+    is_in_the_way,
     last_chunk,
 )
 from syncengine.ledger.records import runs, runs_called
@@ -27,6 +28,7 @@ __all__ = [
     "forget_chunks",
     "heartbeat",
     "intact",
+    "is_in_the_way",
     "last_chunk",
     "lease_seconds",
     "own_pid",

@@ -34,6 +34,12 @@ def counts_of_chunks(connection: Connection, entry: Entry) -> dict[str, int]:
     return _named(rows)
 
 
+def is_in_the_way(connection: Connection, entry: Entry) -> bool:
+    """Tell, within a transaction of the run, whether another one of it waits for this one."""
+    row = connection.execute(sql.in_the_way(entry.run)).fetchone()
+    return row is not None and bool(row[0])
+
+
 def counts_of_run(connection: Connection, entry: Entry) -> dict[str, int]:
     """Return the counters of a run that is done."""
     with transaction(connection, _DOING):

@@ -119,6 +119,8 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
     transaction += ", repeatable read" if unit.isolation == "repeatable read" else ""
     if not (unit.chunks or unit.publishes):
         transaction = "own transaction"
+    if unit.chunks and unit.workers != 1:
+        transaction += f", {unit.workers or 'several'} at a time"
     when = ", whatever happened before" if unit.always else ""
     yield f"  {unit.name:<8} {transaction}{when}"
     if not sql:

@@ -19,6 +19,7 @@ class Handover(enum.Flag):
 
     ROWS = enum.auto()
     CSV_BYTES = enum.auto()
+    ARROW = enum.auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,8 @@ class SourceFacts:
     position.  `rows` is exact if `exact`, else an estimate, None if nothing is known.  `reopenable`: it can be read
     more than once.  `json_values`: values come from JSON or YAML, so that a text bound for a json column is a JSON
     string and not JSON itself.  `partial`: rows need not have every field; one more field at their end (ABSENT) lists
-    the names of those that a row lacks, or is None.
+    the names of those that a row lacks, or is None.  `types` are the PostgreSQL types that the fields have by nature,
+    where the source is typed.
     """
 
     label: str
@@ -52,6 +54,7 @@ class SourceFacts:
     reopenable: bool = True
     json_values: bool = False
     partial: bool = False
+    types: tuple[str, ...] = ()
     csv: CsvFormat | None = None
     notes: tuple[str, ...] = ()
 
@@ -67,7 +70,8 @@ class ColumnFacts:
     generated and identity columns as well.
     `collation` is the schema and name of a collation other than the type's own.
     `kind` is what a structured Python value becomes: json, array (of json values or others) or plain text.
-    `input_type` is the base type with its modifiers, those within a domain too: what reads a text.  `rounds` tells
+    `input_type` is the base type with its modifiers, those within a domain too: what reads a text.  `spelt`: its binary
+    form is its text, as that of enumerations is.  `rounds` tells
     that they may round a value without an error; `rounds_inside` that a composite has such a part.
     `identity` is "" or always or default; `privileges` are the role's on this column.
     """
@@ -85,6 +89,7 @@ class ColumnFacts:
     collation: tuple[str, str] | None = None
     kind: Literal["plain", "json", "array", "json array"] = "plain"
     input_type: str = ""
+    spelt: bool = False
     rounds: bool = False
     rounds_inside: bool = False
     privileges: frozenset[str] = frozenset()

@@ -32,12 +32,13 @@ class StagedColumn:
 
     `kind` is that of the receiving column (facts.ColumnFacts.kind); `json value` is json for sources whose texts are
     JSON strings.  `reads` are the types that its texts end as (facts.ColumnFacts.input_type): those that lose
-    something on the way are refused.
+    something on the way are refused.  `wire` is the type that the receiving column reads in a binary COPY.
     """
 
     field: str
     column: str
     kind: Kind = "plain"
+    wire: str = "text"
     reads: tuple[str, ...] = ()
 
 
@@ -324,6 +325,7 @@ class Unit:
     snapshot is taken: locks, so that nothing changes between the two; `closing` once the books are closed.
     `chunks`: the unit is carried out once for each chunk of the source, what comes before its CopyIn with the first and
     what comes after it with the last one; or once for each of the parts that staging was cut into.
+    `workers` of them are carried out at the same time, None: as many as the machine has cores; they commit in order.
     `tries`: what it counts is not done by it.  `probe` finds the rows that the target refuses,
     and in a unit of a part `sift` takes them out of it.
     """
@@ -333,6 +335,7 @@ class Unit:
     opening: tuple[RunSql, ...] = ()
     closing: tuple[Record, ...] = ()
     chunks: Literal["", "source", "parts"] = ""
+    workers: int | None = 1
     tries: bool = False
     isolation: Isolation = "read committed"
     publishes: bool = False

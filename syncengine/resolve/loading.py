@@ -62,11 +62,19 @@ def stage(
             field=name,
             column=column,
             kind=_KIND_IN_JSON.get(facts.kind, facts.kind) if source.json_values else facts.kind,
+            wire=_wire(facts),
             reads=tuple(dict.fromkeys(facts.input_type for facts in read if facts.input_type)),
         )
         staged_as = facts.base_type if facts.rounds else facts.type
         names[name] = Staged(column=staged_column, type=staged_as, collation=facts.collation)
     return tuple(names.values()), names, plain
+
+
+def _wire(facts: ColumnFacts) -> str:
+    """Return the type that a staging column reads in a binary COPY; one that may round is staged without modifiers."""
+    if facts.spelt:
+        return "text"
+    return facts.base_type if facts.rounds else facts.input_type or facts.type
 
 
 def _computed_from(item: Mapped) -> tuple[ColumnRef, ...]:

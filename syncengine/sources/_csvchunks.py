@@ -12,7 +12,7 @@ from syncengine.model.facts import CsvFormat
 from syncengine.protocols import ChunkSize, CsvChunk, Position, Watch
 from syncengine.sources import _framing
 from syncengine.sources._csvfile import Body, CsvFile
-from syncengine.sources._quotes import Quotes
+from syncengine.sources._quotes import Piece, Quotes
 from syncengine.sources._watch import last_end, watched
 
 # What is read where no record ends: a whole file.
@@ -31,10 +31,10 @@ class Stream:
         self._reader = self._stack.enter_context(file.input.open(after.offset or 0))
         self._body = Body(self._reader.blocks(), file.layout, file.label, after if after.offset else None)
         self._blocks = self._body.blocks
-        self._ahead: deque[tuple[bytes, int]] = deque()
-        self._kept: list[tuple[bytes, int]] = []
+        self._ahead: deque[Piece] = deque()
+        self._kept: list[Piece] = []
         self._quotes = Quotes(file.layout.form)
-        self._counted = 0
+        self._records, self._lines = 0, self._body.line - 1
         self.place = after
         if not after.offset:
             self.place = Position(part=after.part, line=self._body.line)
@@ -52,24 +52,22 @@ class Stream:
     @property
     def done(self) -> bool:
         """Tell whether no record is left; reads ahead to know."""
-        if not self._ahead and (block := self._fetch()) is not None:
-            self._ahead.append(block)
+        if not self._ahead and (piece := self._fetch()) is not None:
+            self._ahead.append(piece)
         return not self._ahead
 
-    def take(self, size: ChunkSize) -> Iterator[bytes]:
+    def take(self, size: ChunkSize) -> Iterator[Piece]:
         """Yield blocks up to the end of a chunk, and move `place` there."""
         self._kept.clear()
         sent, before = 0, self.place
         while not self.done:
-            block, count = self._ahead.popleft()
-            cut = self._end(block, count, size, sent, self.place.records - before.records)
-            taken = block if cut is None else block[:cut]
-            records = count if cut is None else self._records_in(taken, count, len(block))
-            if cut is not None and cut < len(block):
-                self._ahead.appendleft((block[cut:], count - records))
-            self._pass(taken, records)
-            sent += len(taken)
-            yield taken
+            piece = self._ahead.popleft()
+            cut = self._end(piece, size, sent, self.place.records - before.records)
+            if cut is not None and cut < len(piece.block):
+                piece = self._cut(piece, cut)
+            self._pass(piece)
+            sent += len(piece.block)
+            yield piece
             if cut is not None:
                 break
 
@@ -81,23 +79,35 @@ class Stream:
     def close(self) -> None:
         self._stack.close()
 
-    def _fetch(self) -> tuple[bytes, int] | None:
+    def _fetch(self) -> Piece | None:
         block = next(self._blocks, None)
         if block is None:
             return None
-        count = self._body.records - self._counted
-        self._counted += count
-        return block, count
+        records, lines = self._body.records, self._body.lines
+        piece = Piece(block, records - self._records, lines - self._lines, self._body.quotes)
+        self._records, self._lines = records, lines
+        return piece
 
-    def _pass(self, taken: bytes, records: int) -> None:
-        self._quotes.skip(taken)
+    def _cut(self, piece: Piece, at: int) -> Piece:
+        """Return what comes before a place in a piece, and put the rest back."""
+        block, after = piece.block[:at], copy(self._quotes)
+        records, lines = ends_in(block, self._quotes), block.count(b"\n")
+        after.skip(block)
+        rest = piece._replace(
+            block=piece.block[at:], records=piece.records - records, lines=piece.lines - lines
+        )
+        self._ahead.appendleft(rest)
+        return Piece(block, records, lines, after)
+
+    def _pass(self, taken: Piece) -> None:
+        self._quotes = taken.after
         if not self._file.input.reopenable:
-            self._kept.append((taken, records))
-        ahead = sum(len(block) for block, _ in self._ahead)
+            self._kept.append(taken)
+        ahead = sum(len(piece.block) for piece in self._ahead)
         self.place = replace(
             self.place,
-            records=self.place.records + records,
-            line=self.place.line + taken.count(b"\n"),
+            records=self.place.records + taken.records,
+            line=self.place.line + taken.lines,
             offset=self._offset(ahead),
         )
 
@@ -107,18 +117,14 @@ class Stream:
             return None
         return self._reader.bytes_read - self._body.fed + self._body.passed - ahead
 
-    def _end(self, block: bytes, count: int, size: ChunkSize, sent: int, records: int) -> int | None:
+    def _end(self, piece: Piece, size: ChunkSize, sent: int, records: int) -> int | None:
         """Return where in a block the chunk ends, None if beyond it."""
+        block, count = piece.block, piece.records
         if size.records is not None and count and records + count >= size.records:
             return nth_end(block, self._file.layout.form, self._quotes, size.records - records)
         if size.bytes is not None and count and sent + len(block) >= size.bytes:
-            return last_end(block, copy(self._quotes))
+            return last_end(block, self._quotes, piece.after)
         return None
-
-    def _records_in(self, taken: bytes, count: int, whole: int) -> int:
-        if len(taken) == whole:
-            return count
-        return ends_in(taken, self._quotes)
 
 
 def ends_in(block: bytes, quotes: Quotes) -> int:
@@ -160,10 +166,10 @@ class Chunk:
         self._of_last_file = of_last_file
 
     def blocks(self, watch: Watch | None = None) -> Iterator[bytes]:
-        blocks = self._stream.take(self._size)
+        pieces = self._stream.take(self._size)
         if watch is not None:
-            blocks = watched(blocks, self._file.layout.form, self.label, self.start.line, watch)
-        for block in blocks:
+            pieces = watched(pieces, self._file.layout.form, self.label, self.start.line, watch)
+        for block, *_ in pieces:
             self.records = self._stream.place.records - self.start.records
             yield block
         self.end = self._stream.place
@@ -191,7 +197,8 @@ def records(file: CsvFile, after: Position) -> Iterator[tuple[int, bytes]]:
     stream = Stream(file, after)
     try:
         line = stream.place.line
-        for found in _framing.records(stream.take(WHOLE), file.layout.form, file.label, line):
+        blocks = (piece.block for piece in stream.take(WHOLE))
+        for found in _framing.records(blocks, file.layout.form, file.label, line):
             file.bytes_read = stream.bytes_read
             yield found
         file.bytes_read = stream.bytes_read

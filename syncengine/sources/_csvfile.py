@@ -14,6 +14,7 @@ from syncengine.sources import _framing
 from syncengine.sources._dialect import Layout
 from syncengine.sources._files import SAMPLE, Input
 from syncengine.sources._normalise import Normaliser
+from syncengine.sources._quotes import Quotes
 from syncengine.sources._text import check_plain_text, utf8
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -55,6 +56,15 @@ class Body:
     @property
     def records(self) -> int:
         return self._normaliser.records - (self.header is not None)
+
+    @property
+    def lines(self) -> int:
+        """Return how many lines of the file have ended."""
+        return self._normaliser.lines
+
+    @property
+    def quotes(self) -> Quotes:
+        return self._normaliser.quotes
 
     @property
     def fed(self) -> int:

@@ -167,6 +167,12 @@ class FileInput:
 
     @contextmanager
     def open(self, start: int = 0) -> Iterator[Reader]:
+        with self.seekable(start) as raw:
+            yield Reader(raw.read, self.compression, self.label, self.verify, start)
+
+    @contextmanager
+    def seekable(self, start: int = 0) -> Iterator[BinaryIO]:
+        """Yield the file itself, as it is stored."""
         self._checked("after it was looked at")
         try:
             found = self._opened()
@@ -176,7 +182,7 @@ class FileInput:
         with found.file as raw:
             # What was looked at may have been exchanged since: this is what will be read.
             self._compare(fingerprint(found.status, self._ends()), "after it was looked at")
-            yield Reader(raw.read, self.compression, self.label, self.verify, start)
+            yield raw
 
     def _opened(self) -> Opened:
         """Open the file, which must be one, and lie where sources may."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain, islice
 from operator import itemgetter, length_hint
 
-from syncengine.errors import Location, NotAvailable, OptionError, SourceError, SyncError
+from syncengine.errors import Location, OptionError, SourceError, SyncError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.protocols import START, Payload, Position, Record
 
@@ -235,11 +235,6 @@ def close(rows: object) -> None:
 
 
 def _accepted(rows: object) -> Iterable[object]:
-    if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__dataframe__"):
-        raise NotAvailable(
-            f"a {type(rows).__name__} as a source is not available yet",
-            hint='hand over its rows: df.to_dict("records") in pandas, df.iter_rows(named=True) in Polars',
-        )
     if isinstance(rows, AsyncIterable):
         raise OptionError("an asynchronous source needs `await syncengine.arun(…)`")
     if isinstance(rows, (str, bytes, bytearray, Mapping)) or not isinstance(rows, Iterable):

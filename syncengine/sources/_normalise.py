@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from copy import copy
 
 from syncengine.errors import Location, SourceError
 from syncengine.model.facts import CsvFormat
@@ -15,6 +16,8 @@ from syncengine.sources._quotes import Quotes
 # Up to PostgreSQL 17 a line that holds only \. ends COPY without an error, even in CSV.  Quoted it means the
 # same, and inside a quoted field the two quotes close and open it again.
 END_MARK = b"\\."
+# Far faster than `in`, which takes every byte for the beginning.
+_END_MARK = re.compile(rb"\\\.")
 _LONE_END_MARK = re.compile(rb"(?<=\n)\\\.(?=\n)")
 
 
@@ -37,6 +40,11 @@ class Normaliser:
         self._others = others
         self._held = b""
         self._at_line_start = True
+
+    @property
+    def quotes(self) -> Quotes:
+        """Return the state after what was passed."""
+        return copy(self._quotes)
 
     def run(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the normalised blocks; the last line gets its LF.  SourceError for a quote left open."""
@@ -115,7 +123,7 @@ class Normaliser:
             inside = not inside
 
     def _without_end_marks(self, block: bytes) -> bytes:
-        if b"\\" not in block:
+        if not _END_MARK.search(block):
             return block
         if self._at_line_start and block.startswith(END_MARK + b"\n"):
             block = self._quoted_mark + block[len(END_MARK) :]

@@ -7,6 +7,7 @@ takes the meaning from a quote that follows it.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from syncengine.model.facts import CsvFormat
 
@@ -39,6 +40,10 @@ class Quotes:
         else:
             self.split(block)
 
+    def inside_before(self, tail: bytes) -> bool:
+        """Tell what the state was before `tail`, in which every quote toggles."""
+        return self.inside ^ (tail.count(self._quote) % 2 == 1)
+
     def _walk(self, block: bytes) -> list[bytes]:
         if not block:
             return [block]
@@ -66,3 +71,12 @@ class Quotes:
                 return match.start(), at
             self._escaped = len(match.group()) == 1
         return -1, at
+
+
+class Piece(NamedTuple):
+    """A normalised block, the records and lines that end in it, and the state `after` it."""
+
+    block: bytes
+    records: int
+    lines: int
+    after: Quotes

@@ -9,43 +9,48 @@ from syncengine.errors import Location
 from syncengine.model.facts import CsvFormat
 from syncengine.protocols import Watch
 from syncengine.sources import _framing
-from syncengine.sources._quotes import Quotes
+from syncengine.sources._quotes import Piece, Quotes
 
 
-def watched(blocks: Iterable[bytes], form: CsvFormat, label: str, line: int, watch: Watch) -> Iterator[bytes]:
-    """Yield normalised blocks as they are, each after the records that it completes; `line` is that of the first."""
-    quotes = Quotes(form)
+def watched(pieces: Iterable[Piece], form: CsvFormat, label: str, line: int, watch: Watch) -> Iterator[Piece]:
+    """Yield pieces as they are, each after the records that it completes; `line` is that of the first."""
+    quotes, passed = Quotes(form), line
     pending: list[bytes] = []
-    for block in blocks:
-        end = last_end(block, quotes)
+    for piece in pieces:
+        block = piece.block
+        end = last_end(block, quotes, piece.after)
+        quotes, passed = piece.after, passed + piece.lines
         pending.append(block[:end] if end else block)
         if end:
-            records = b"".join(pending)
-            pending = [block[end:]]
-            _look(records, form, label, line, watch)
-            line += records.count(b"\n")
-        yield block
+            _look(b"".join(pending), form, label, line, watch)
+            rest = block[end:]
+            pending, line = [rest], passed - rest.count(b"\n")
+        yield piece
 
 
-def last_end(block: bytes, quotes: Quotes) -> int:
-    """Return where the last record that ends in `block` ends, 0 if none does; the state is moved past the block."""
-    before = copy(quotes)
-    quotes.skip(block)
+def last_end(block: bytes, before: Quotes, after: Quotes) -> int:
+    """Return where the last record that ends in `block` ends, 0 if none does."""
     end = block.rfind(b"\n") + 1
     if not end:
         return 0
-    after = copy(before)
-    after.skip(block[:end])
-    if not after.inside:
+    if not _inside(block, end, before, after):
         return end
     inside, end, last = before.inside, 0, 0
-    for piece in before.split(block):
+    for piece in copy(before).split(block):
         found = piece.rfind(b"\n")
         if not inside and found >= 0:
             last = end + found + 1
         end += len(piece) + 1
         inside = not inside
     return last
+
+
+def _inside(block: bytes, end: int, before: Quotes, after: Quotes) -> bool:
+    if before.toggles_only(block):
+        return after.inside_before(block[end:])
+    there = copy(before)
+    there.skip(block[:end])
+    return there.inside
 
 
 def _look(records: bytes, form: CsvFormat, label: str, line: int, watch: Watch) -> None:

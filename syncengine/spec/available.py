@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-LATER_SOURCES = ("parquet", "arrow", "sql", "python", "singer")
-LATER_EXTENSIONS = {"parquet": "parquet", "arrow": "arrow", "feather": "arrow"}
+LATER_SOURCES = ("sql", "python", "singer")
 LATER_SCHEMES = ("http", "https", "s3", "gs", "az")
 _LATER_KEYS = [
     "incremental",

@@ -8,7 +8,7 @@ from typing import Any
 from syncengine import registry
 from syncengine.errors import SpecError
 from syncengine.model.spec import SourceSpec
-from syncengine.spec.available import LATER_EXTENSIONS, LATER_SCHEMES, LATER_SOURCES
+from syncengine.spec.available import LATER_SCHEMES, LATER_SOURCES
 from syncengine.spec.draft import Draft
 from syncengine.spec.paths import resolve_path
 from syncengine.spec.problems import check, shown
@@ -89,13 +89,10 @@ def _type_of_path(draft: Draft, path: str, pointer: str) -> str | None:
         return _type_of_scheme(draft, scheme[1].lower(), pointer)
     match = _EXTENSION.search(_COMPRESSED.sub("", path))
     extension = match[1].lower() if match else ""
-    if extension in LATER_EXTENSIONS and LATER_EXTENSIONS[extension] not in registry.names("sources"):
-        draft.not_yet(pointer, f"source type {LATER_EXTENSIONS[extension]}")
-        return None
     by_extension = {known: plugin.name for plugin in registry.sources() for known in plugin.extensions}
     if extension in by_extension:
         return by_extension[extension]
-    known = ", ".join(f".{name}" for name in (*sorted(by_extension), *LATER_EXTENSIONS))
+    known = ", ".join(f".{name}" for name in sorted(by_extension))
     near = nearest(extension, by_extension) if extension else None
     hint = f"did you mean .{near}? " if near else ""
     draft.complain(

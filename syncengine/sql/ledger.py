@@ -15,6 +15,8 @@ WATERMARKS, QUARANTINE = "watermarks", "quarantine"
 TABLES = (RUNS, LEASES, CHUNKS, PUBLISHED, WATERMARKS, QUARANTINE)
 # How the table `runs` says which version of the ledger it belongs to.
 MARK = "syncengine ledger, version "
+# Set for each transaction that publishes a chunk, so that its statements are the same for all.
+PART_SETTING = "syncengine.part"
 # The counters of a run and of a chunk, as the reports name them.
 COUNTERS = (*REPORTED, "bytes_read")
 # Those of rows that are taken out before staging is cut into parts.
@@ -116,6 +118,17 @@ def hold(schema: str, run: str, holder: str) -> Composed:
         " SELECT state FROM {} WHERE run = {} AND holder = {} AND (SELECT count(*) FROM alone) = 1 FOR KEY SHARE"
     )
     return text.format(lock_of(run), ident(schema, RUNS), Literal(run), Literal(holder))
+
+
+def hold_chunk(schema: str, run: str, holder: str) -> Composed:
+    """Return what `hold` does for one of several chunks: it waits for an earlier transaction of the same chunk only."""
+    text = SQL(
+        "WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({}), pg_advisory_xact_lock("
+        "hashtextextended({} || current_setting({}), 0)))"
+        " SELECT state FROM {} WHERE run = {} AND holder = {} AND (SELECT count(*) FROM alone) = 1 FOR KEY SHARE"
+    )
+    of_chunk, number = Literal(f"syncengine run {run} chunk "), Literal(PART_SETTING)
+    return text.format(lock_of(run), of_chunk, number, ident(schema, RUNS), Literal(run), Literal(holder))
 
 
 def record(schema: str, run: str, holder: str) -> Composed:
@@ -247,6 +260,12 @@ WHERE locktype = 'advisory' AND granted AND objsubid = 1
 def backends_of(run: str) -> Composed:
     """Return the query for the backends in which a transaction of the run is open."""
     return SQL(BACKENDS).format(key=lock_of(run))
+
+
+def in_the_way(run: str) -> Composed:
+    """Return the query that tells whether another transaction of the run waits for this one."""
+    text = SQL("SELECT EXISTS (SELECT FROM ({}) AS b WHERE pg_backend_pid() = ANY (pg_blocking_pids(b.pid)))")
+    return text.format(backends_of(run))
 
 
 STAGING = """

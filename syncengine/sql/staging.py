@@ -13,6 +13,7 @@ from syncengine.sql.clauses import (
     key_list,
     type_of,
 )
+from syncengine.sql.ledger import PART_SETTING
 from syncengine.sql.names import beside, commas, ident, of_stage, quoted
 
 
@@ -111,6 +112,12 @@ def copy_in(relation: QualifiedName, columns: Sequence[str], csv: CsvFormat | No
     return statement + options.format(*(Literal(mark) for mark in marks))
 
 
+def copy_binary(relation: QualifiedName, columns: Sequence[str]) -> Composed:
+    """Return COPY FROM STDIN for rows in the server's binary form."""
+    text = SQL("COPY {} ({}) FROM STDIN (FORMAT binary)")
+    return text.format(ident(*relation), quoted(columns))
+
+
 def copy_out(query: str) -> Composed:
     """Return COPY TO STDOUT of a composed query's rows, as CSV with a header."""
     return SQL("COPY ({}) TO STDOUT (FORMAT csv, HEADER)").format(SQL(query))
@@ -147,8 +154,6 @@ def analyze(relation: QualifiedName, columns: Sequence[str]) -> Composed:
 
 
 PART = ("pg_temp", "part")
-# Set for each transaction that publishes a part, so that its statements are the same for all.
-PART_SETTING = "syncengine.part"
 
 
 def part_column(task: Task) -> str:

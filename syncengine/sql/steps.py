@@ -70,6 +70,14 @@ def hold(task: Task) -> tuple[Step, ...]:
     return (Hold(title="hold the run: no other process writes for it", sql=text(query)),)
 
 
+def hold_chunk(task: Task) -> tuple[Step, ...]:
+    """Return the same for the transaction of a chunk, beside which those of other chunks may be open."""
+    if not task.ledgered:
+        return ()
+    query = ledger_sql.hold_chunk(task.spec.ledger_schema, task.run, task.holder or task.run)
+    return (Hold(title="hold the run: no other process writes for it", sql=text(query)),)
+
+
 def finish(task: Task) -> Unit:
     """Return the unit that ends a run of which each chunk was committed by itself."""
     return Unit(name="finish", steps=hold(task), closing=record(task, "run"), publishes=True)
@@ -188,14 +196,18 @@ def copy_in(task: Task, relation: QualifiedName, title: str, *, counts: Counter 
     """Return the step that copies the source into a relation; `counts` if that is the target itself."""
     columns = tuple(staged.column for staged in task.stage)
     csv = task.source.csv if Handover.CSV_BYTES in task.source.handovers else None
+    arrow = Handover.ARROW in task.source.handovers
+    handover = Handover.CSV_BYTES if csv else Handover.ARROW if arrow else Handover.ROWS
+    names = [column.column for column in columns]
+    sql = staging.copy_binary(relation, names) if arrow else staging.copy_in(relation, names, csv)
     drops = any(trigger.timing == "BEFORE" for trigger in task.table.triggers)
     return CopyIn(
         title=title,
-        sql=text(staging.copy_in(relation, [column.column for column in columns], csv)),
+        sql=text(sql),
         schema=relation[0],
         table=relation[1],
         columns=columns,
-        handover=Handover.CSV_BYTES if csv else Handover.ROWS,
+        handover=handover,
         csv=csv,
         counts=counts,
         own_path=counts is not None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from syncengine.model.plan import Fit, Misfit, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
-from syncengine.sql import publish, steps
+from syncengine.sql import publish, steps, streams
 
 
 class Copy:
@@ -25,17 +25,18 @@ class Copy:
         task = _straight(task)
         title = f"COPY {len(task.stage)} columns into {task.table}"
         copy = steps.copy_in(task, task.target, title, counts="inserted")
-        before = (*steps.hold(task), *publish.created(task))
+        created = publish.created(task)
         reopenable = task.source.reopenable
         if not task.chunked:
-            whole = (*before, copy, *publish.limited(task))
+            whole = (*steps.hold(task), *created, copy, *publish.limited(task))
             done = steps.record(task, "run")
             return (Unit(name="publish", steps=whole, closing=done, publishes=True, repeatable=reopenable),)
         chunks = Unit(
             name="publish",
-            steps=(*before, steps.cut(task, copy)),
+            steps=(*steps.hold_chunk(task), *created, steps.cut(task, copy)),
             closing=steps.record(task, "publish"),
             chunks="source",
+            workers=streams.workers(task, streams.into_staging(task) or streams.into_target(task)),
             repeatable=reopenable,
         )
         return (chunks, steps.finish(task))

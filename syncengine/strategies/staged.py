@@ -8,7 +8,7 @@ from syncengine.model.facts import Handover
 from syncengine.model.plan import CheckLimits, CopyIn, Fit, Misfit, RunSql, Sample, Step, Unit, Verdict
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
-from syncengine.sql import publish, sifting, staging, steps
+from syncengine.sql import publish, sifting, staging, steps, streams
 
 # What two transactions more and a table to make and drop cost, in rows moved.
 FIXED_COST = 2_000
@@ -68,9 +68,10 @@ class Staged:
 def _staging(task: Task, stage: QualifiedName, load: QualifiedName, typed: tuple[Step, ...]) -> Unit:
     """Return the unit that fills staging; where there is a ledger, chunk by chunk."""
     copied = task.staged_rows is None and not task.infers
-    steps_ = (*(steps.hold(task) if copied else ()), *_filled(task, stage, load), *typed)
     # Records that are read one by one, to tell bad ones, are staged in one transaction.
     chunked = copied and task.ledgered and not task.tolerant
+    held = steps.hold_chunk(task) if chunked else steps.hold(task) if copied else ()
+    steps_ = (*held, *_filled(task, stage, load), *typed)
     return Unit(
         name="stage",
         steps=tuple(
@@ -78,6 +79,7 @@ def _staging(task: Task, stage: QualifiedName, load: QualifiedName, typed: tuple
         ),
         closing=steps.record(task, "stage") if chunked or (copied and task.chunked) else (),
         chunks="source" if chunked else "",
+        workers=streams.workers(task, streams.into_staging(task)),
         repeatable=task.source.reopenable,
     )
 
@@ -123,9 +125,10 @@ def _in_parts(task: Task, mode: Mode, prepared: tuple[Step, ...]) -> tuple[Unit,
         *_limits(task, mode),
         Unit(
             name="publish",
-            steps=(*steps.hold(task), *take, *published),
+            steps=(*steps.hold_chunk(task), *take, *published),
             closing=steps.record(task, "publish"),
             chunks="parts",
+            workers=streams.workers(task, streams.into_target(task)),
             isolation="repeatable read",
             exact=task.exact,
             probe=sifting.probe(of_part, mode),
@@ -186,6 +189,8 @@ def _reasons(task: Task) -> tuple[str, ...]:
     reasons = [f"{rows}, {len(task.loaded)} columns"]
     if Handover.CSV_BYTES in task.source.handovers:
         reasons.append("the source hands over CSV bytes")
+    if Handover.ARROW in task.source.handovers:
+        reasons.append("the source hands over Arrow batches, for binary COPY")
     reasons += [_about_bad_rows(task)] if task.spec.quarantines else []
     return tuple(reasons)
 

@@ -55,7 +55,7 @@ class Call:
 
 CALLS = {
     "invalid-spec": Call(spec=SPEC.replace("conflict_keys", "primary_key"), exit_code=3),
-    "not-available": Call(spec=SPEC.replace("users.csv", "users.parquet"), exit_code=3),
+    "not-available": Call(spec=SPEC.replace("users.csv", "s3://shop/users.csv"), exit_code=3),
     "invalid-option": Call(url="shop.example.com", exit_code=3),
     "target-unfit": Call(table="SELECT", exit_code=3),
     "no-arbiter-index": Call(table="CREATE TABLE users (email text, name text)", exit_code=3),

@@ -124,7 +124,9 @@ def test_a_killed_run_is_gone_on_with_and_each_row_counts_once(db: Database, dea
     assert (again.published_before, hits(db)) == (True, [(0, ROWS - OLD), (1, OLD)])
 
 
-APPEND = {"mode": "insert", "source": "t.csv", "execution": {"transaction": "chunk", "chunk_rows": 300}}
+# With one worker an event tells of a chunk before the next one begins.
+CHUNKS = {"transaction": "chunk", "chunk_rows": 300, "workers": 1}
+APPEND = {"mode": "insert", "source": "t.csv", "execution": CHUNKS}
 
 
 def appending(**more: Any) -> dict[str, Any]:
@@ -140,6 +142,21 @@ def test_an_insert_cut_at_the_source_goes_on_behind_its_last_chunk(db: Database,
 
     killed_at(db, spec, "ChunkCommitted", "publish", number)
     assert db.one("SELECT count(*) FROM t") == min(300 * number, ROWS)
+    report = syncengine.run(spec, connection=db.url)
+
+    assert db.execute("SELECT count(*), count(DISTINCT id) FROM t") == [(ROWS, ROWS)]
+    assert (counts(report), report.resumed) == ({"inserted": ROWS}, True)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4, 8])
+@pytest.mark.parametrize("source", ["t.csv", "t.csv.gz"])
+def test_chunks_that_are_sent_at_the_same_time_are_gone_on_with(db: Database, source: str, number: int):
+    db.execute("CREATE TABLE t (id int, v text)")
+    write(source)
+    spec = appending(source=source, execution={**CHUNKS, "chunk_rows": 90, "workers": 3})
+
+    killed_at(db, spec, "ChunkCommitted", "publish", number)
+    assert db.one("SELECT count(*) FROM t") >= 90 * number
     report = syncengine.run(spec, connection=db.url)
 
     assert db.execute("SELECT count(*), count(DISTINCT id) FROM t") == [(ROWS, ROWS)]

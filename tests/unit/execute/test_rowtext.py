@@ -16,7 +16,7 @@ from syncengine.execute.values import kind_of, to_text
 from syncengine.model.plan import StagedColumn
 
 KINDS = ("plain", "json", "json value", "array", "json array", "json value array")
-READS = ((), ("integer",), ("text",), ("numeric(12,2)",))
+READS = ((), ("integer",), ("text",), ("numeric(12,2)",), ("uuid",), ("integer[]",))
 
 
 class Colour(StrEnum):

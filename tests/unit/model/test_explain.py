@@ -32,7 +32,7 @@ def test_plan_in_words():
         "  checked  2 columns are loaded: id, qty\n"
         "  checked  conflicts are arbitrated by orders_id_key (id)\n"
         "  checked  loader has the rights it needs\n"
-        "  stage    a transaction for each chunk of the source\n"
+        "  stage    a transaction for each chunk of the source, several at a time\n"
         "    - hold the run: no other process writes for it\n"
         "    - create syncengine.stage_run\n"
         "    - COPY 2 fields into staging\n"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from syncengine.errors import NotAvailable, OptionError, SourceError, SpecError
+from syncengine.errors import OptionError, SourceError, SpecError
 from syncengine.model.facts import Handover
 from syncengine.model.spec import SourceSpec
 from syncengine.protocols import Whereabouts
@@ -105,15 +105,6 @@ def test_error_of_the_iterator_says_after_which_row(after):
 def test_what_is_no_iterable_of_rows_is_refused(rows):
     with pytest.raises(OptionError, match="expected was an iterable"):
         IterableSource(rows)
-
-
-@pytest.mark.parametrize("method", ["__arrow_c_stream__", "__dataframe__"])
-def test_data_frames_are_not_available_yet(method):
-    frame = type("Frame", (), {method: lambda self: None})()
-
-    with pytest.raises(NotAvailable, match="a Frame as a source") as caught:
-        IterableSource(frame)
-    assert "to_dict" in caught.value.hint
 
 
 @pytest.fixture

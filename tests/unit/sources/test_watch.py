@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from copy import copy
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from syncengine.model.facts import CsvFormat
 from syncengine.protocols import Watch
 from syncengine.sources import _framing
 from syncengine.sources._normalise import Normaliser
+from syncengine.sources._quotes import Piece, Quotes
 from syncengine.sources._watch import watched
 
 FORMS = [CsvFormat(), CsvFormat(escape="\\"), CsvFormat(delimiter=";", quote="'", escape="'")]
@@ -30,7 +32,14 @@ def seen(
         faults=((place, lambda text: "x" if "x" in text else None),),
         refuse=lambda record, where: found.append((where.line, record)),
     )
-    return list(watched(blocks, form, "f.csv", 1, watch)), found
+    return [piece.block for piece in watched(pieces(blocks, form), form, "f.csv", 1, watch)], found
+
+
+def pieces(blocks: Sequence[bytes], form: CsvFormat) -> Iterator[Piece]:
+    quotes = Quotes(form)
+    for block in blocks:
+        quotes.skip(block)
+        yield Piece(block, 0, block.count(b"\n"), copy(quotes))
 
 
 @pytest.mark.parametrize("patterns", [True, False], ids=["patterns", "no-patterns"])
@@ -76,8 +85,8 @@ def test_what_refuses_ends_it_before_the_block_is_passed_on():
     watch = Watch(
         suspects=(PATTERN,), faults=((0, lambda text: text if text == "x" else None),), refuse=refuse
     )
-    passing = watched([b"a\n", b"x\n"], CsvFormat(), "f.csv", 1, watch)
+    passing = watched(pieces([b"a\n", b"x\n"], CsvFormat()), CsvFormat(), "f.csv", 1, watch)
 
-    assert next(passing) == b"a\n"
+    assert next(passing).block == b"a\n"
     with pytest.raises(ValueError, match=r"f\.csv:2"):
         next(passing)

@@ -508,8 +508,6 @@ def test_what_cannot_be_meant_is_refused_at_its_place(text: str, place: str, mes
 @pytest.mark.parametrize(
     ("text", "place", "what"),
     [
-        pytest.param("source: a.parquet\ntarget: t\n", "1:9", "source type parquet", id="parquet"),
-        pytest.param("source: a.feather\ntarget: t\n", "1:9", "source type arrow", id="feather"),
         pytest.param(
             "source: {url: sqlite:///x, query: q}\ntarget: t\n", "1:15", "source type sql", id="sql"
         ),

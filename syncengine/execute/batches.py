@@ -1,0 +1,119 @@
+"""A source of Arrow batches as chunks (execute/reading.py); a chunk can be read once more."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from syncengine.model.facts import Handover
+from syncengine.protocols import ArrowStream, ChunkSize, Position, Source
+
+
+class ArrowChunk:
+    """Batches of an ArrowStream; reading them to their end sets `end` and `last`."""
+
+    def __init__(self, reading: BatchReading, size: ChunkSize) -> None:
+        self.start = self.end = reading.place
+        self.last = False
+        self.records = 0
+        self._reading = reading
+        self._size = size
+
+    def batches(self) -> Iterator[Any]:
+        length = 0
+        while not self._full(length) and (batch := self._reading.take(self._room)) is not None:
+            self.records += batch.num_rows
+            length += batch.nbytes
+            yield batch
+        self.end = replace(self.start, records=self.start.records + self.records)
+        self._reading.place = self.end
+        self.last = self._reading.done
+
+    @property
+    def repeatable(self) -> bool:
+        """Tell whether the source can be read more than once."""
+        return not self._reading.keeps
+
+    @property
+    def _room(self) -> int | None:
+        return None if self._size.records is None else self._size.records - self.records
+
+    def _full(self, length: int) -> bool:
+        return self._room == 0 or (self._size.bytes is not None and length >= self._size.bytes)
+
+    def locate(self, row: int) -> str:
+        """Return where the row number `row` of this chunk, from 1, stands."""
+        return self._reading.stream.locate(self.start.records + row)
+
+
+class BatchReading:
+    """Chunks of an ArrowStream; what can't be read again is kept until the chunk after."""
+
+    def __init__(self, source: Source, after: Position, *, keeps: bool) -> None:
+        self.place = after
+        self._source = source
+        self.keeps = keeps
+        self._ahead: deque[Any] = deque()
+        self._kept: list[Any] = []
+        self._chunk: ArrowChunk | None = None
+        self._open(after)
+
+    @property
+    def bytes_read(self) -> int:
+        return self.stream.bytes_read
+
+    @property
+    def done(self) -> bool:
+        """Tell whether no row is left; reads ahead to know."""
+        while not self._ahead:
+            batch = next(self._batches, None)
+            if batch is None:
+                return True
+            if batch.num_rows:
+                self._ahead.append(batch)
+        return False
+
+    def take(self, most: int | None) -> Any | None:
+        """Return the next batch, or as much of it as may be taken; None at the end."""
+        if self.done:
+            return None
+        batch = self._ahead.popleft()
+        if most is not None and batch.num_rows > most:
+            self._ahead.appendleft(batch.slice(most))
+            batch = batch.slice(0, most)
+        if self.keeps:
+            self._kept.append(batch)
+        return batch
+
+    def chunk(self, size: ChunkSize) -> ArrowChunk | None:
+        if self._chunk is not None and self._chunk.last:
+            return None
+        self._kept.clear()
+        self._chunk = ArrowChunk(self, size)
+        return self._chunk
+
+    def rewind(self) -> None:
+        assert self._chunk is not None
+        if self.keeps:
+            self._ahead.extendleft(reversed(self._kept))
+            self._kept.clear()
+            self.place = self._chunk.start
+        else:
+            self.close()
+            self._ahead.clear()
+            self._open(self._chunk.start)
+        self._chunk = None
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def _open(self, after: Position) -> None:
+        self._stack = ExitStack()
+        stream = self._stack.enter_context(self._source.open(Handover.ARROW, after))
+        assert isinstance(stream, ArrowStream)
+        self.stream: ArrowStream = stream
+        self._batches = iter(stream.batches())
+        self.place = after
