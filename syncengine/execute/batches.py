@@ -21,8 +21,16 @@ class ArrowChunk:
         self.records = 0
         self._reading = reading
         self._size = size
+        self._held: list[Any] | None = None
+
+    def hold(self) -> None:
+        """Read the batches ahead, so that they can be sent at any time, as often as it takes."""
+        self._held = list(self.batches())
 
     def batches(self) -> Iterator[Any]:
+        if self._held is not None:
+            yield from self._held
+            return
         length = 0
         while not self._full(length) and (batch := self._reading.take(self._room)) is not None:
             self.records += batch.num_rows
@@ -34,8 +42,8 @@ class ArrowChunk:
 
     @property
     def repeatable(self) -> bool:
-        """Tell whether the source can be read more than once."""
-        return not self._reading.keeps
+        """Tell whether the source can be read more than once, and is still to be read."""
+        return not self._reading.keeps and self._held is None
 
     @property
     def _room(self) -> int | None:

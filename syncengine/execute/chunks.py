@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from syncengine import ledger
 from syncengine.errors import BooksDoNotClose, ConnectionFailed, SourceError, SyncError, TakenOver
 from syncengine.execute import badrows, lanes, transfer
+from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.complaints import taken_over, unclosed_part
 from syncengine.execute.endings import StagingGone
 from syncengine.execute.reading import Chunk, Counted, HeldChunk, Reading, RowChunk, reading
 from syncengine.execute.refusals import Refusal
 from syncengine.execute.watching import watch
 from syncengine.model import events as ev
+from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn, Hold, Phase, RunSql, Unit
-from syncengine.protocols import START, ChunkSize, CsvBytes, Position
+from syncengine.protocols import START, ChunkSize, Position
 
 if TYPE_CHECKING:
     from syncengine.execute.apply import Run
@@ -54,6 +56,7 @@ class _OfSource:
         self._copy = copy
         self._found = found
         self._size = ChunkSize(bytes=copy.chunk_bytes, records=copy.chunk_rows)
+        self._rows = copy.handover is Handover.ROWS
         self._number = done.number
         self._chunk: Chunk | None = None
         self._complete = False
@@ -63,7 +66,7 @@ class _OfSource:
         run, unit = self._run, self._unit
         while not (self._complete or run.over):
             self._number += 1
-            if self._number > 1 and isinstance(self._found, CsvBytes) and lanes.lanes_of(run, unit) > 1:
+            if self._number > 1 and not self._rows and lanes.lanes_of(run, unit) > 1:
                 lanes.carry_out(run, unit, self._ahead(), lambda: self._found.bytes_read)
                 return
             started = time.monotonic()
@@ -74,7 +77,8 @@ class _OfSource:
     def _body(self, as_planned: bool) -> None:
         self._run.part = self._number
         self._chunk = chunk = self._found.chunk(self._size)
-        work = _SourceChunk(self._unit, self._copy, self._number, chunk, self._found)
+        before = self._run.report.counts.bytes_read
+        work = _SourceChunk(self._unit, self._copy, self._number, chunk, self._found, before)
         work.body(self._run, lambda: None, as_planned=as_planned)
         self._complete = work.complete
 
@@ -94,27 +98,46 @@ class _OfSource:
         """Yield the chunks that are left, each read ahead."""
         number, complete = self._number, False
         while not complete:
-            chunk = self._found.chunk(self._size)
-            held = None
-            if chunk is not None:
-                assert not isinstance(chunk, RowChunk)
-                held = HeldChunk(chunk, self._found, watch(chunk, self._copy))
-            work = _SourceChunk(self._unit, self._copy, number, held, held or self._found)
+            before, chunk = self._found.bytes_read, self._found.chunk(self._size)
+            held = None if chunk is None else self._held(chunk)
+            read = _Read(bytes_read=self._found.bytes_read)
+            work = _SourceChunk(self._unit, self._copy, number, held, read, before)
             number, complete = number + 1, work.complete
             yield work
 
+    def _held(self, chunk: Chunk) -> Chunk:
+        """Return a chunk once it is read."""
+        assert not isinstance(chunk, RowChunk)
+        if not isinstance(chunk, ArrowChunk):
+            return HeldChunk(chunk, watch(chunk, self._copy))
+        chunk.hold()
+        return chunk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """How much of the source was read by the end of a chunk."""
+
+    bytes_read: int
+
 
 class _SourceChunk:
-    """A chunk of the source (lanes.Work); no `chunk`: there is nothing left but to complete the unit."""
+    """A chunk of the source (lanes.Work); no `chunk`: there is nothing left but to complete the unit.
+
+    `before` are the bytes of the source that were read before it.
+    """
 
     of = None
 
-    def __init__(self, unit: Unit, copy: CopyIn, number: int, chunk: Chunk | None, found: Counted) -> None:
+    def __init__(
+        self, unit: Unit, copy: CopyIn, number: int, chunk: Chunk | None, found: Counted, before: int
+    ) -> None:
         self.number = number
         self._unit = unit
         self._copy = copy
         self._chunk = chunk
         self._found = found
+        self._before = before
 
     @property
     def complete(self) -> bool:
@@ -145,8 +168,9 @@ class _SourceChunk:
         )
 
     def _send(self, run: Run, chunk: Chunk) -> transfer.Sent:
-        before = chunk.before if isinstance(chunk, HeldChunk) else run.report.counts.bytes_read
-        return transfer.copy_chunk(self._copy, run.connection, self._found, chunk, run.emit, before=before)
+        return transfer.copy_chunk(
+            self._copy, run.connection, self._found, chunk, run.emit, before=self._before
+        )
 
     def committed(self, run: Run) -> bool:
         return _found(run, self._unit, self.number)

@@ -74,15 +74,10 @@ class Counted(Protocol):
 
 
 class HeldChunk:
-    """A chunk of bytes that was read ahead (protocols.CsvChunk): it can be sent at any time, as often as it takes.
+    """A chunk of bytes that was read ahead (protocols.CsvChunk): it can be sent at any time, as often as it takes."""
 
-    `before` and `bytes_read` are the bytes of the source that were read before it, and by its end.
-    """
-
-    def __init__(self, chunk: CsvChunk, found: Counted, watch: Watch | None) -> None:
-        self.before = found.bytes_read
+    def __init__(self, chunk: CsvChunk, watch: Watch | None) -> None:
         self._blocks = list(chunk.blocks(watch))
-        self.bytes_read = found.bytes_read
         self.label, self.fields = chunk.label, chunk.fields
         self.start, self.end = chunk.start, chunk.end
         self.last, self.records = chunk.last, chunk.records

@@ -9,7 +9,7 @@ from syncengine.sql import staging
 
 def into_staging(task: Task) -> str:
     """Return why the source is staged by one stream, or an empty text."""
-    if Handover.CSV_BYTES not in task.source.handovers:
+    if not task.source.handovers & (Handover.CSV_BYTES | Handover.ARROW):
         return "the source hands over rows one by one"
     if staging.keeps_order(task):
         return "staged rows are numbered as they come"
