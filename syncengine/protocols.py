@@ -139,6 +139,37 @@ class RowStream(Protocol):
         ...
 
 
+class RowBatch(Protocol):
+    """Rows that follow one another, one at least."""
+
+    @property
+    def rows(self) -> Sequence[tuple[object, ...]]: ...
+
+    @property
+    def after(self) -> Callable[[int], Position]:
+        """Return the place behind so many of them."""
+        ...
+
+
+@runtime_checkable
+class RowBatches(Protocol):
+    """A RowStream that gives batches of rows, some 100 kB each, and knows the places between rows.
+
+    Its values are those of JSON: texts, int, Decimal, bool, None, and lists and dicts of them.
+    """
+
+    fields: tuple[str, ...]
+    bytes_read: int
+
+    def __iter__(self) -> Iterator[tuple[object, ...]]: ...
+
+    def row_batches(self) -> Iterator[RowBatch]: ...
+
+    def locate(self, row: int, after: Position = START) -> str:
+        """Return where the row number `row` (from 1) behind a place stands."""
+        ...
+
+
 @runtime_checkable
 class ArrowStream(RowStream, Protocol):
     """Hand-over ARROW: a RowStream whose rows come in batches of pyarrow's (RecordBatch) as well, the one or the other.

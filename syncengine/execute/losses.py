@@ -17,11 +17,13 @@ Fault = Callable[[str], str | None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """`fault` says what a text would lose.  `suspects`: CSV bytes in which none of them is found hold no such text;
-    each begins with a fixed byte, for which Python searches fast.  None: there is no telling.
+    each begins with a fixed byte, for which Python searches fast.  None: there is no telling.  `sought`: texts joined
+    by line ends in which it is not found, and only those, hold no fault.
     """
 
     fault: Fault
     suspects: tuple[bytes, ...] | None = None
+    sought: re.Pattern[str] | None = None
 
 
 @cache
@@ -171,7 +173,7 @@ _ZONE_BYTES = (
 )
 _RULES = {
     "timestamp without time zone": Rule(fault=_timestamp, suspects=(*_ZONE_BYTES, *_FINE_BYTES)),
-    "timestamp with time zone": Rule(fault=_fine, suspects=_FINE_BYTES),
+    "timestamp with time zone": Rule(fault=_fine, suspects=_FINE_BYTES, sought=_FINE),
     "date": Rule(fault=_date, suspects=(rb":\d\d", rb"T\d{4}", *_ZONE_BYTES)),
     "time without time zone": Rule(fault=_time),
     "time with time zone": Rule(fault=_time_with_zone),

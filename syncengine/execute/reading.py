@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
+from sys import getsizeof
 from typing import Protocol
 
 from syncengine.execute.batches import ArrowChunk, BatchReading
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn
-from syncengine.protocols import START, ChunkSize, CsvBytes, CsvChunk, Position, RowStream, Source, Watch
+from syncengine.protocols import (
+    START,
+    ChunkSize,
+    CsvBytes,
+    CsvChunk,
+    Position,
+    RowBatch,
+    RowBatches,
+    RowStream,
+    Source,
+    Watch,
+)
 
+# Rows that are converted together: larger groups gain little.
+GROUP_ROWS = 256
+GROUP_BYTES = 256 * 1024
 Row = tuple[object, ...]
 
 
@@ -28,17 +43,24 @@ class RowChunk:
         self._reading = reading
         self._size = size
 
-    def rows(self) -> Iterator[Row]:
-        for row in islice(self._reading.take(), self._size.records):
-            self.records += 1
-            yield row
-        self.end = replace(self.start, records=self.start.records + self.records)
-        self._reading.place = self.end
+    def batches(self) -> Iterator[Sequence[Row]]:
+        for rows in self._reading.take(self._size.records):
+            self.records += len(rows)
+            yield rows
+        self.end = self._reading.place
         self.last = self._reading.done
 
     def locate(self, row: int) -> str:
         """Return where the row number `row` of this chunk, from 1, stands."""
-        return self._reading.stream.locate(self.start.records + row)
+        stream = self._reading.stream
+        if isinstance(stream, RowBatches):
+            return stream.locate(row, self.start)
+        return stream.locate(self.start.records + row)
+
+    @property
+    def of_json(self) -> bool:
+        """Tell whether all values are those that JSON has (protocols.RowBatches)."""
+        return isinstance(self._reading.stream, RowBatches)
 
 
 Chunk = CsvChunk | RowChunk | ArrowChunk
@@ -81,8 +103,9 @@ class _RowReading:
         self.place = after
         self._source = source
         self._keeps = keeps
-        self._ahead: deque[Row] = deque()
-        self._kept: list[Row] = []
+        # Batches with the number of rows that are taken of each.
+        self._ahead: deque[tuple[RowBatch, int]] = deque()
+        self._kept: list[tuple[RowBatch, int]] = []
         self._chunk: RowChunk | None = None
         self._open(after)
 
@@ -93,17 +116,23 @@ class _RowReading:
     @property
     def done(self) -> bool:
         """Tell whether no row is left; reads ahead to know."""
-        if not self._ahead:
-            self._ahead.extend(islice(self._rows, 1))
+        if not self._ahead and (batch := next(self._batches, None)) is not None:
+            self._ahead.append((batch, 0))
         return not self._ahead
 
-    def take(self) -> Iterator[Row]:
+    def take(self, most: int | None) -> Iterator[Sequence[Row]]:
+        """Yield rows, that many at most, and move `place` behind them."""
         self._kept.clear()
-        while not self.done:
-            row = self._ahead.popleft()
+        while most != 0 and not self.done:
+            batch, start = self._ahead.popleft()
+            rows = batch.rows[start : None if most is None else start + most]
             if self._keeps:
-                self._kept.append(row)
-            yield row
+                self._kept.append((batch, start))
+            if (stop := start + len(rows)) < len(batch.rows):
+                self._ahead.appendleft((batch, stop))
+            most = None if most is None else most - len(rows)
+            self.place = batch.after(stop)
+            yield rows
 
     def chunk(self, size: ChunkSize) -> RowChunk | None:
         if self._chunk is not None and self._chunk.last:
@@ -114,6 +143,8 @@ class _RowReading:
     def rewind(self) -> None:
         assert self._chunk is not None
         if self._keeps:
+            if self._ahead and self._kept and self._ahead[0][0] is self._kept[-1][0]:
+                self._ahead.popleft()
             self._ahead.extendleft(reversed(self._kept))
             self._kept.clear()
             self.place = self._chunk.start
@@ -131,8 +162,36 @@ class _RowReading:
         stream = self._stack.enter_context(self._source.open(Handover.ROWS, after))
         assert not isinstance(stream, CsvBytes)
         self.stream: RowStream = stream
-        self._rows = iter(stream)
+        self._batches = stream.row_batches() if isinstance(stream, RowBatches) else _grouped(stream, after)
         self.place = after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Rows of a stream that knows no places but their numbers (protocols.RowBatch)."""
+
+    rows: Sequence[Row]
+    start: Position
+
+    def after(self, count: int) -> Position:
+        return replace(self.start, records=self.start.records + count)
+
+
+def _grouped(stream: Iterable[Row], place: Position) -> Iterator[RowBatch]:
+    """Yield the rows in groups, smaller ones where rows are large; what was read before a failure is yielded first."""
+    rows = iter(stream)
+    for first in rows:
+        size = sum(map(getsizeof, first))
+        group, failure = [first], None
+        try:
+            group.extend(islice(rows, max(0, min(GROUP_ROWS, GROUP_BYTES // (size + 1)) - 1)))
+        except Exception as error:
+            failure = error
+        found = _Group(rows=group, start=place)
+        yield found
+        place = found.after(len(group))
+        if failure is not None:
+            raise failure
 
 
 @contextmanager

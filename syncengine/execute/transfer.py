@@ -19,6 +19,7 @@ from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
 from syncengine.execute.copying import copying
 from syncengine.execute.reading import Chunk, Counted, RowChunk, reading
+from syncengine.execute.rowtext import RowText, line
 from syncengine.execute.values import NoText, kind_of, to_text
 from syncengine.execute.watching import loss_of, rules, watch
 from syncengine.model.events import Emit, Progress
@@ -141,14 +142,26 @@ def _copy_rows(
     columns = [column.column for column in step.columns]
     statement = staging.copy_in((step.schema, step.table), columns, None)
     ticker = Ticker(emit)
-
-    def counted() -> Iterator[list[str | None]]:
-        for row in _texts(chunk, chunk.rows(), step.columns, kinds, unstaged=step.counts is not None):
-            yield row
-            if chunk.records % 1000 == 0:
-                ticker.tell(chunk.start.records + chunk.records, found.bytes_read)
-
-    return _copy_texts(statement, connection, counted(), chunk.locate, step.columns)
+    unstaged, sent = step.counts is not None, 0
+    texts = RowText(step.columns, chunk.fields, kinds, unstaged=unstaged, of_json=chunk.of_json)
+    with connection.cursor() as cursor:
+        try:
+            with copying(cursor, statement) as stream:
+                for rows in chunk.batches():
+                    if (block := texts.block(rows)) is not None:
+                        stream.write(block)
+                        sent += len(rows)
+                    else:
+                        odd = _texts(chunk, rows, step.columns, kinds, unstaged=unstaged, first=sent + 1)
+                        for row in odd:
+                            sent += 1
+                            stream.write(line(row))
+                    ticker.tell(chunk.start.records + chunk.records, found.bytes_read)
+        except psycopg.Error as error:
+            raise _blame_row(error, chunk.locate, sent, step.columns) from error
+        except UnicodeEncodeError as error:
+            raise _not_text(chunk.locate(sent)) from error
+        return cursor.rowcount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,11 +197,18 @@ def _copy_texts(
                     number += 1
                     stream.write_row(row)
         except psycopg.Error as error:
-            unsent = number if isinstance(error, psycopg.DataError) and error.sqlstate is None else None
-            raise blame(error, locate, "COPY", row=unsent, columns=columns) from error
+            raise _blame_row(error, locate, number, columns) from error
         except UnicodeEncodeError as error:
             raise _not_text(locate(number)) from error
         return cursor.rowcount
+
+
+def _blame_row(
+    error: psycopg.Error, locate: Callable[[int], str], sent: int, columns: Sequence[StagedColumn]
+) -> SyncError:
+    """Return the error with its place; one that the server has not seen is about the last row."""
+    unsent = sent if isinstance(error, psycopg.DataError) and error.sqlstate is None else None
+    return blame(error, locate, "COPY", row=unsent, columns=columns)
 
 
 def _not_text(where: str) -> SyncError:
@@ -202,8 +222,12 @@ def _texts(
     kinds: dict[str, set[str]] | None = None,
     *,
     unstaged: bool = False,
+    first: int = 1,
 ) -> Iterator[list[str | None]]:
-    """Yield the staged columns of each row as text; note the kinds of their values if asked to."""
+    """Yield the staged columns of each row as text; note the kinds of their values if asked to.
+
+    `first` is the number of the first row.
+    """
     places = {name: place for place, name in enumerate(stream.fields)}
     # A source without a row may have no fields either; then the places are never used.
     picks: list[tuple[int, Callable[[object], str | None]]] = [
@@ -214,7 +238,7 @@ def _texts(
         for place, column in enumerate(columns)
         for rule in rules(column, unstaged=unstaged)
     ]
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows, start=first):
         if kinds is not None:
             for (place, _), noted in zip(picks, kinds.values(), strict=True):
                 if row[place] is not None:

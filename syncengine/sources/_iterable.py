@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterat
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from itertools import chain, islice
-from operator import length_hint
+from operator import itemgetter, length_hint
 
 from syncengine.errors import Location, OptionError, SourceError, SyncError
 from syncengine.model.facts import Handover, SourceFacts
@@ -176,8 +176,15 @@ def _mapping_shape(peeked: list[object], expected: tuple[str, ...], unit: str) -
             found[key] = None
     found.update(dict.fromkeys(expected))
     fields, known = tuple(found), frozenset(found)
+    pick: Callable[[dict[str, object]], Values] | None = itemgetter(*fields) if len(fields) > 1 else None
 
     def values(row: object, number: int) -> Values:
+        # Most rows have all the fields; one with as many keys has then no others.
+        if type(row) is dict and pick is not None and len(row) == len(fields):
+            try:
+                return pick(row)
+            except KeyError:
+                pass
         if not isinstance(row, Mapping):
             raise _mixed(row, number, "a mapping", unit)
         if not known.issuperset(row):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.protocols import START, Payload, Position, Record, Source
 from syncengine.sources._decompress import Compression
-from syncengine.sources._files import BLOCK
+from syncengine.sources._files import Reader
 from syncengine.sources._iterable import IterableSource
 
 
@@ -32,7 +33,6 @@ class BytesInput:
     def __init__(self, label: str, data: bytes) -> None:
         self.label = label
         self.size = len(data)
-        self.bytes_read = 0
         self._data = data
 
     def sample(self) -> Generator[tuple[bytes, int], None, None]:
@@ -45,12 +45,10 @@ class BytesInput:
         """Say nothing: these bytes can't change."""
 
     @contextmanager
-    def open(self, start: int = 0) -> Iterator[BytesInput]:
-        yield self
-
-    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
-        self.bytes_read = self.size
-        yield self._data
+    def open(self, start: int = 0) -> Iterator[Reader]:
+        raw = io.BytesIO(self._data)
+        raw.seek(start)
+        yield Reader(raw.read, "none", self.label, self.verify, start)
 
 
 class KeptSource:

@@ -16,7 +16,7 @@ from syncengine.spec.schema import project_schema, spec_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 # What takes a moment to import, and is needed by some calls only.
-HEAVY = ("psycopg", "yaml", "jsonschema", "structlog", "rich", "postgast", "zstandard", "click")
+HEAVY = ("psycopg", "yaml", "jsonschema", "structlog", "rich", "postgast", "zstandard", "msgspec", "click")
 
 
 def test_public_names_are_the_documented_ones():
