@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from benchmarks import contenders, machine, report, results
+from benchmarks import contenders, environments, machine, report, results
 from benchmarks.cache import opened
 from benchmarks.cases import CASES, Case, find
 from benchmarks.results import Result, Session, Skipped
@@ -25,10 +27,13 @@ def cli() -> None:
 @click.argument("names", nargs=-1, metavar="[CASE]…")
 @click.option("--rows", type=int, help="Another number of rows than the cases state.")
 @click.option("--repeat", type=int, help="Another number of repetitions.")
+@click.option("--quick", is_flag=True, help="The shorter choice of cases, without peers and libraries.")
 @click.option("--only", multiple=True, metavar="CONTENDER", help="Leave out the others; may be repeated.")
-def run(names: tuple[str, ...], rows: int | None, repeat: int | None, only: tuple[str, ...]) -> None:
+def run(
+    names: tuple[str, ...], rows: int | None, repeat: int | None, quick: bool, only: tuple[str, ...]
+) -> None:
     """Measure cases, all of them unless named; exit code 1 if a contender failed or left a wrong table."""
-    cases = [_shaped(case, rows, repeat) for case in _chosen(names)]
+    cases = [_shaped(case, rows, repeat) for case in _chosen(names) if case.quick or not quick]
     for name in only:
         if name not in contenders.ALL:
             raise click.UsageError(f"no contender {name}; there are {', '.join(contenders.ALL)}")
@@ -47,8 +52,6 @@ def _chosen(names: tuple[str, ...]) -> list[Case]:
 
 
 def _shaped(case: Case, rows: int | None, repeat: int | None) -> Case:
-    from dataclasses import replace
-
     return replace(case, rows=rows or case.rows, repeat=repeat or case.repeat)
 
 
@@ -67,9 +70,9 @@ def _measure(cases: list[Case], only: tuple[str, ...]) -> int:
         failures += isinstance(entry, Result) and not entry.good
         click.echo(report.line(entry))
 
-    with started() as server:
+    with started() as server, tempfile.TemporaryDirectory(prefix="states-", dir=cache.folder) as states:
         results.append(cache.results, Session(session=session, facts=machine.facts(server.version)))
-        bench = Bench(server=server, cache=cache, session=session, tell=tell)
+        bench = Bench(server=server, cache=cache, states=Path(states), session=session, tell=tell)
         for case in cases:
             click.echo(f"\n{case.title}, {case.rows:,} rows ({case.name})")
             bench.carry_out(case, only)
@@ -84,6 +87,20 @@ def list_() -> None:
     """Show the cases and who competes in them."""
     for case in CASES:
         click.echo(f"{case.name:12} {case.title}, {case.rows:,} rows: {', '.join(case.contenders)}")
+
+
+@cli.command()
+@click.argument("names", nargs=-1, type=click.Choice([*environments.ALL]))
+def install(names: tuple[str, ...]) -> None:
+    """Install libraries and peers that are measured as well, all of them unless named, each by itself."""
+    cache = opened()
+    for environment in (environments.ALL[name] for name in names or environments.ALL):
+        reason = environment.missing(cache)
+        if reason and environment.packages:
+            click.echo(f"{environment.name}: {', '.join(environment.packages)}")
+            environment.install(cache)
+        elif reason:
+            click.echo(f"{environment.name}: {reason}", err=True)
 
 
 @cli.command("report")

@@ -16,86 +16,21 @@ from benchmarks.shapes import WIDE, WIDE_TYPES
 
 Row = tuple[str | None, ...]
 
-FIRST = tuple(
-    [
-        "Ann",
-        "Bob",
-        "Çelik",
-        "Dmitri",
-        "Éva",
-        "François",
-        "Grace",
-        "Hiro",
-        "Ingrid",
-        "José",
-        "Kai",
-        "Łukasz",
-        "Mårten",
-        "Nina",
-        "Øyvind",
-        "Priya",
-        "Quinn",
-        "Renée",
-        "Søren",
-        "Tomáš",
-        "李雷",
-        "山田",
-        "Zoë",
-        "Ян",
-    ]
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split("/"))
+
+
+FIRST = _words(
+    "Ann/Bob/Çelik/Dmitri/Éva/François/Grace/Hiro/Ingrid/José/Kai/Łukasz/Mårten/Nina/Øyvind/Priya/Quinn/Renée/Søren"
+    "/Tomáš/李雷/山田/Zoë/Ян"
 )
-LAST = tuple(
-    [
-        "Smith",
-        "O'Neil",
-        "Müller",
-        "de la Cruz",
-        "Nowak",
-        "Ivanov",
-        "Tanaka",
-        "Öz",
-        "Brown",
-        "Lee",
-        "García",
-        "Nguyen",
-        "van Dyk",
-        "Kowalski",
-        "Petrov",
-        "Sørensen",
-    ]
+LAST = _words(
+    "Smith/O'Neil/Müller/de la Cruz/Nowak/Ivanov/Tanaka/Öz/Brown/Lee/García/Nguyen/van Dyk/Kowalski/Petrov/Sørensen"
 )
-WORDS = tuple(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "order",
-        "shipped",
-        "pending",
-        "return",
-        "customer",
-        "asked",
-        "for",
-        "a",
-        "refund",
-        "because",
-        "box",
-        "arrived",
-        "late",
-        "and",
-        "wet",
-        "please",
-        "call",
-        "back",
-        "before",
-        "noon",
-        "priority",
-        "gold",
-        "tier",
-        "invoice",
-        "sent",
-    ]
+WORDS = _words(
+    "alpha/beta/gamma/delta/order/shipped/pending/return/customer/asked/for/a/refund/because/box/arrived/late/and/wet"
+    "/please/call/back/before/noon/priority/gold/tier/invoice/sent"
 )
 START = datetime(2020, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -38,25 +38,29 @@ class Server:
         return psycopg.connect(self.url(database), autocommit=True)
 
     @contextmanager
-    def making(self, template: str) -> Iterator[str | None]:
-        """Give the name of a database to fill, which becomes the template; None if there is one."""
+    def making(self, template: str, start: str = "template0") -> Iterator[str | None]:
+        """Give the name of a copy of `start` to work on, which becomes the template; None if there is one."""
         if template in self._templates:
             yield None
             return
-        self._create(template, "template0")
+        self._create(template, start)
         yield template
         self._templates.add(template)
 
     def forget(self, *, but: str) -> None:
-        """Drop the other templates: they take disk, and cached pages of theirs take memory."""
-        for template in self._templates - {but}:
+        """Drop the templates whose names begin otherwise: they take disk, and their cached pages memory."""
+        for template in [name for name in self._templates if not name.startswith(but)]:
             self._drop(template)
             self._templates.discard(template)
 
     def reset(self, template: str) -> None:
-        """Make the trial's database a fresh copy of a template; what is dirty is on the disk then."""
+        """Make the trial's database a fresh copy of a template."""
         self._drop(TRIAL)
         self._create(TRIAL, template)
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Write what is dirty to the disk, so that it is not written in somebody's time."""
         self._admin.execute("CHECKPOINT")
 
     def wal(self) -> int:

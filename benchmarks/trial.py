@@ -23,7 +23,7 @@ from benchmarks.files import data_file
 from benchmarks.measure import Measure, run
 from benchmarks.results import Result, Skipped
 from benchmarks.rows import BASE
-from benchmarks.server import Server, copy_in
+from benchmarks.server import TRIAL, Server, copy_in
 from benchmarks.shapes import TARGET
 from syncengine import embedded
 
@@ -37,10 +37,14 @@ Tell = Callable[[Result | Skipped], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """Where cases are carried out; `tell` is called with each result as it is there."""
+    """Where cases are carried out; `tell` is called with each result as it is there.
+
+    `states` is a folder for what contenders keep from one run to the next.
+    """
 
     server: Server
     cache: Cache
+    states: Path
     session: str
     tell: Tell
 
@@ -105,26 +109,44 @@ class Bench:
         with self.server.connect() as conn:
             return expected(conn, case, source)
 
+    def _settled(self, case: Case, contender: Contender, start: str) -> str:
+        """Return the template of the contender's own, where it does not start from what the others do."""
+        if contender.settle is None:
+            return start
+        name = f"{start}_{contender.name}"
+        with self.server.making(name, start) as database:
+            if database is not None:
+                base = data_file(self.cache.data, case.shape, case.rows, BASE)
+                state = self._state(contender)
+                contender.settle(self._job(case, base, database, state, state))
+        return name
+
     def _one(self, case: Case, contender: Contender, start: str, turn: int, wanted: Content | None) -> Result:
         form = contender.form or case.form
         file = data_file(self.cache.data, case.shape, case.rows, case.delta, form)
-        self.server.reset(start)
+        self.server.reset(self._settled(case, contender, start))
         with _scratch(self.cache.folder) as folder:
-            job = Job(
-                case=case,
-                file=file,
-                url=self.server.url(),
-                folder=folder,
-                cache=self.cache,
-                psql=embedded.psql(),
-            )
+            job = self._job(case, file, TRIAL, folder, self._state(contender))
             contender.prepare(job)
+            command = contender.command(job)
             log = folder / "log"
+            self.server.checkpoint()
             wal = self.server.wal()
-            measure = run(contender.command(job), self.cache.folder, log, SECONDS_LIMIT)
+            measure = run(command, self.cache.folder, log, SECONDS_LIMIT)
             wal = self.server.wal() - wal
             said = log.read_text(errors="replace")[-LOG_CHARACTERS:]
         return self._judged(case, contender, turn, measure, wal, wanted, said)
+
+    def _job(self, case: Case, file: Path, database: str, folder: Path, state: Path) -> Job:
+        url = self.server.url(database)
+        return Job(
+            case=case, file=file, url=url, folder=folder, cache=self.cache, psql=embedded.psql(), state=state
+        )
+
+    def _state(self, contender: Contender) -> Path:
+        folder = self.states / contender.name
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def _judged(
         self,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from benchmarks.contenders import by_hand, ours
+from benchmarks.contenders import by_hand, libraries, ours, peers
 from benchmarks.contenders.contender import Contender, Job, Kind
 
 __all__ = ["ALL", "Contender", "Job", "Kind"]
 
 ALL: dict[str, Contender] = {
-    contender.name: contender for contender in (*ours.CONTENDERS, *by_hand.CONTENDERS)
+    contender.name: contender
+    for contender in (
+        *ours.CONTENDERS,
+        *by_hand.CONTENDERS,
+        *libraries.CONTENDERS,
+        *peers.CONTENDERS,
+    )
 }

@@ -80,5 +80,12 @@ def _load(job: Job, table: str) -> str:
 
 CONTENDERS = (
     Contender(name="psql", title=r"psql", kind=Kind.BY_HAND, command=_copy_and_upsert),
+    Contender(
+        name="psql-csv",
+        title="psql, the same as CSV",
+        kind=Kind.BY_HAND,
+        command=_copy_and_upsert,
+        form="csv",
+    ),
     Contender(name="psql-merge", title="psql, MERGE of what differs", kind=Kind.BY_HAND, command=_merge),
 )

@@ -27,7 +27,8 @@ class Kind(enum.StrEnum):
 class Job:
     """One process to be: the case, its file, the database, and an empty folder to write to.
 
-    The folder lies in the cache's, and so does the file; the process starts in the cache's folder.
+    The folder lies in the cache's, and so does the file; the process starts in the cache's folder.  `state` is the
+    folder that the contender's `settle` was given.
     """
 
     case: Case
@@ -36,6 +37,7 @@ class Job:
     folder: Path
     cache: Cache
     psql: Path
+    state: Path
 
     @property
     def host(self) -> str:
@@ -80,8 +82,9 @@ def here(cache: Cache) -> str | None:
 class Contender:
     """`refuses` says why it can't do a case; `missing` why it can't run here; both None where it can.
 
-    `prepare` is called before the clock starts.  `table` is where the result lies.  `form`: the format that it reads
-    whatever the case's is.  One that does not `load` is a yardstick for the time only.
+    `prepare` is called before the clock starts.  Before that, once for all runs, `settle` is called in a copy of the
+    state that the case starts from; its file holds the rows that are there.  `table` is where the result lies.
+    `form`: the format that it reads whatever the case's is.  One that does not `load` is a yardstick for time only.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Contender:
     refuses: Callable[[Case], str | None] = anything
     missing: Callable[[Cache], str | None] = here
     prepare: Callable[[Job], None] = nothing
+    settle: Callable[[Job], None] | None = None
     table: str = TARGET
     form: str | None = None
     loads: bool = True
