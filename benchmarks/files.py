@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def data_file(folder: Path, shape: Shape, rows: int, delta: Delta, form: str = "
         else:
             FORMS[form](data_file(folder, shape, rows, delta), path, shape)
     return path
+
+
+def lacking(form: str) -> str | None:
+    """Say why a file of that format can't be made here, None if it can."""
+    if form == "parquet" and find_spec("pyarrow") is None:
+        return "pyarrow is not installed"
+    return None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from benchmarks.cache import Cache
 from benchmarks.cases import Case
 from benchmarks.contenders import Contender, Job
 from benchmarks.content import Content, content, expected
-from benchmarks.files import data_file
+from benchmarks.files import data_file, lacking
 from benchmarks.measure import Measure, run
 from benchmarks.results import Result, Skipped
 from benchmarks.rows import BASE
@@ -65,7 +65,8 @@ class Bench:
     def _entrants(self, case: Case) -> Iterator[Contender]:
         for name in case.contenders:
             contender = contenders.ALL[name]
-            reason = contender.refuses(case) or contender.missing(self.cache)
+            form = contender.form or case.form
+            reason = contender.refuses(case) or contender.missing(self.cache) or lacking(form)
             if reason is None:
                 yield contender
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import yaml
 
@@ -37,13 +38,9 @@ def _command(**execution: object) -> Callable[[Job], Command]:
 
 
 def _reads(case: Case) -> str | None:
-    """Refuse a format whose source type is not there (yet), or lacks its library."""
-    from importlib.util import find_spec
-
+    """Refuse a format that has no source type."""
     if case.form == "parquet" and find_spec("syncengine.sources.parquet") is None:
         return "there is no source type parquet"
-    if case.form == "parquet" and find_spec("pyarrow") is None:
-        return "pyarrow is not installed"
     return None
 
 

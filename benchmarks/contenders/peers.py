@@ -56,7 +56,7 @@ def _sling(job: Job) -> Command:
         "env": {"SLING_LOADED_AT_COLUMN": False},
     }
     path = job.folder / "replication.yaml"
-    path.write_text(yaml.safe_dump(replication))
+    path.write_text(yaml.safe_dump(replication, sort_keys=False))  # it goes by the order of columns
     program = SLING.program(job.cache, "lib/python*/site-packages/sling_linux_amd64/bin/sling-linux-amd64")
     return Command(
         arguments=(program, "run", "-r", str(path)),
