@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
@@ -55,13 +56,17 @@ def _shaped(case: Case, rows: int | None, repeat: int | None) -> Case:
     return replace(case, rows=rows or case.rows, repeat=repeat or case.repeat)
 
 
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _measure(cases: list[Case], only: tuple[str, ...]) -> int:
     """Return how many runs were no good."""
     from benchmarks.server import started
     from benchmarks.trial import Bench
 
     cache = opened()
-    session = time.strftime("%Y-%m-%d %H:%M:%S")
+    session = _now()
     failures = 0
 
     def tell(entry: Result | Skipped) -> None:
@@ -80,6 +85,19 @@ def _measure(cases: list[Case], only: tuple[str, ...]) -> int:
         f"\nresults are in {cache.results}; `python -m benchmarks report` makes tables and charts of them"
     )
     return failures
+
+
+@cli.command()
+def crossover() -> None:
+    """Measure where one strategy, or one way to join, overtakes another."""
+    from benchmarks.crossover import Crossovers
+    from benchmarks.server import started
+
+    cache = opened()
+    with started() as server:
+        for entry in Crossovers(server=server, cache=cache, session=_now()).all():
+            results.append(cache.results, entry)
+            click.echo(report.line(entry))
 
 
 @cli.command("list")
@@ -113,4 +131,6 @@ def report_(readme: bool) -> None:
 
 
 if __name__ == "__main__":
+    # As Ctrl-C does: the server is stopped, and its folder removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cli()

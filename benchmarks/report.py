@@ -9,7 +9,7 @@ from benchmarks import chart, contenders
 from benchmarks.cases import CASES, Case
 from benchmarks.contenders import Kind
 from benchmarks.figures import Figures, of_case
-from benchmarks.results import Entry, Result, Session, Skipped, latest
+from benchmarks.results import Crossing, Entry, Result, Session, Skipped, latest
 
 PAGE = Path("docs/benchmarks.md")
 CHARTS = Path("docs/benchmarks")
@@ -19,8 +19,11 @@ END = "<!-- end -->"
 MEGA = 1_000_000
 
 
-def line(entry: Result | Skipped) -> str:
+def line(entry: Result | Skipped | Crossing) -> str:
     """Return one result for the terminal."""
+    if isinstance(entry, Crossing):
+        ways = ", ".join(f"{way} {seconds:.3f} s" for way, seconds in entry.seconds.items())
+        return f"{entry.question}, {entry.size:,}: {ways}"
     if isinstance(entry, Skipped):
         return f"  {entry.contender:22} left out: {entry.reason}"
     state = "ok" if entry.good else f"WRONG: {entry.wrong}" if entry.wrong else f"FAILED: {entry.error}"

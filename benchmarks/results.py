@@ -63,7 +63,7 @@ class Crossing:
 
     session: str
     question: str
-    size: str
+    size: int
     seconds: dict[str, float]
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +21,8 @@ from benchmarks.files import data_file, lacking
 from benchmarks.measure import Measure, run
 from benchmarks.results import Result, Skipped
 from benchmarks.rows import BASE
-from benchmarks.server import TRIAL, Server, copy_in
-from benchmarks.shapes import TARGET
+from benchmarks.server import TRIAL, Server
+from benchmarks.start import template_of
 from syncengine import embedded
 
 SECONDS_LIMIT = 900.0
@@ -51,7 +49,7 @@ class Bench:
     def carry_out(self, case: Case, only: Sequence[str] = ()) -> None:
         """Run all contenders as often as the case says, in an order that is turned round each time."""
         taking_part = [one for one in self._entrants(case) if not only or one.name in only]
-        start = self._start(case)
+        start = template_of(case, self.server, self.cache)
         wanted = self._expected(case, start)
         failed: set[str] = set()
         for turn in range(case.repeat):
@@ -71,36 +69,6 @@ class Bench:
                 yield contender
             else:
                 self.tell(Skipped(session=self.session, case=case.name, contender=name, reason=reason))
-
-    def _start(self, case: Case) -> str:
-        """Return the template of the state that the case starts from."""
-        name = f"start_{case.shape.name}_{0 if case.mode in ('insert', None) else case.rows}"
-        self.server.forget(but=name)
-        with self.server.making(name) as database:
-            if database is not None:
-                with self.server.connect(database) as conn:
-                    _fill(conn, case, self.cache)
-                self._with_ledger(database)
-        return name
-
-    def _with_ledger(self, database: str) -> None:
-        """Have syncengine's ledger there, as it is from anybody's second run on."""
-        spec = "source: {type: rows, rows: [{id: 1}]}\ntarget: bench.ledger\nconflict_keys: [id]\n"
-        with self.server.connect(database) as conn:
-            conn.execute("CREATE TABLE bench.ledger (id bigint PRIMARY KEY)")
-        command = (
-            sys.executable,
-            "-m",
-            "syncengine",
-            "run",
-            "-",
-            "--quiet",
-            "--connection",
-            self.server.url(database),
-        )
-        subprocess.run(
-            command, input=spec, text=True, check=True, stdout=subprocess.DEVNULL, cwd=self.cache.folder
-        )
 
     def _expected(self, case: Case, start: str) -> Content | None:
         if case.mode is None:
@@ -126,7 +94,7 @@ class Bench:
         form = contender.form or case.form
         file = data_file(self.cache.data, case.shape, case.rows, case.delta, form)
         self.server.reset(self._settled(case, contender, start))
-        with _scratch(self.cache.folder) as folder:
+        with scratch(self.cache.folder) as folder:
             job = self._job(case, file, TRIAL, folder, self._state(contender))
             contender.prepare(job)
             command = contender.command(job)
@@ -188,20 +156,9 @@ class Bench:
         )
 
 
-def _fill(conn: psycopg.Connection, case: Case, cache: Cache) -> None:
-    """Make the table as it is at the start, packed, vacuumed and with statistics."""
-    conn.execute("CREATE SCHEMA bench")
-    for statement in (*case.shape.needs, case.shape.create):
-        conn.execute(statement.encode())
-    if case.mode not in ("insert", None):
-        copy_in(conn, TARGET, data_file(cache.data, case.shape, case.rows, BASE))
-    for statement in case.shape.extras:
-        conn.execute(statement.encode())
-    conn.execute("VACUUM (FREEZE, ANALYZE)")
-
-
 @contextmanager
-def _scratch(within: Path) -> Iterator[Path]:
+def scratch(within: Path) -> Iterator[Path]:
+    """Make a folder, which is gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=within))
     try:
         yield folder
