@@ -19,20 +19,23 @@ OURS, OTHERS, INK, FAINT = "#1f6feb", "#9aa4b1", "#24292f", "#d0d7de"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """A median, with the least and the most that was measured."""
+    """A value, and where there is a spread, the least and the most that was measured."""
 
     label: str
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     ours: bool = False
-    note: str = ""
+
+    @property
+    def end(self) -> float:
+        return self.value if self.high is None else self.high
 
 
-def bars(title: str, items: Sequence[Bar], unit: str = "s") -> str:
+def bars(title: str, items: Sequence[Bar], unit: str) -> str:
     """Return a chart of bars from zero, in the order given."""
     height = TOP + PITCH * len(items) + BOTTOM
-    scale = _Scale(most=max((item.high for item in items), default=1.0))
+    scale = _Scale(most=max((item.end for item in items), default=1.0))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
         f' font-family="Helvetica, Arial, sans-serif" font-size="13" role="img" aria-label="{escape(title)}">',
@@ -78,17 +81,16 @@ def _axis(scale: _Scale, bottom: float, unit: str) -> Iterator[str]:
 def _bar(item: Bar, scale: _Scale, top: float, unit: str) -> Iterator[str]:
     middle = top + BAR / 2
     weight = ' font-weight="bold"' if item.ours else ""
-    label = f"{escape(item.label)}"
-    yield f'<text x="{LEFT - 10}" y="{middle + 4.5}" text-anchor="end" fill="{INK}"{weight}>{label}</text>'
+    style = f'y="{middle + 4.5}" fill="{INK}"{weight}'
+    yield f'<text x="{LEFT - 10}" text-anchor="end" {style}>{escape(item.label)}</text>'
     length = scale.x(item.value) - LEFT
-    colour = OURS if item.ours else OTHERS
-    yield f'<rect x="{LEFT}" y="{top}" width="{length:.1f}" height="{BAR}" fill="{colour}"/>'
-    low, high = scale.x(item.low), scale.x(item.high)
-    ends = "".join(f"M{x:.1f} {middle - 5}v10" for x in (low, high))
-    yield f'<path d="M{low:.1f} {middle}H{high:.1f}{ends}" stroke="{INK}"/>'
-    text = f"{_shown(item.value)} {unit}{item.note}"
-    yield f'<text x="{high + 8:.1f}" y="{middle + 4.5}" fill="{INK}"{weight}>{escape(text)}</text>'
+    yield f'<rect x="{LEFT}" y="{top}" width="{length:.1f}" height="{BAR}" fill="{OURS if item.ours else OTHERS}"/>'
+    if item.low is not None:
+        low, high = scale.x(item.low), scale.x(item.end)
+        ends = "".join(f"M{x:.1f} {middle - 5}v10" for x in (low, high))
+        yield f'<path d="M{low:.1f} {middle}H{high:.1f}{ends}" stroke="{INK}"/>'
+    yield f'<text x="{scale.x(item.end) + 8:.1f}" {style}>{_shown(item.value)} {unit}</text>'
 
 
 def _shown(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

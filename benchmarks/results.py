@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cases import Case
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -87,8 +89,8 @@ def read(path: Path) -> Iterator[Entry]:
             yield KINDS[fields.pop("kind")](**fields)
 
 
-def latest(entries: Iterable[Entry]) -> list[Result]:
-    """Return of each case the results of the last session that has it."""
-    results = [entry for entry in entries if isinstance(entry, Result)]
-    last = {result.case: result.session for result in results}
-    return [result for result in results if result.session == last[result.case]]
+def latest(entries: Iterable[Entry], case: Case) -> list[Result]:
+    """Return a case's results of the last session that measured it whole: at its size, with its baseline."""
+    results = [r for r in entries if isinstance(r, Result) and r.case == case.name and r.rows == case.rows]
+    last = next((r.session for r in reversed(results) if r.contender == case.baseline), None)
+    return [result for result in results if result.session == last]
