@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 760
-LEFT = 250
+LEFT = 290
 RIGHT = 110
-TOP = 46
+TOP = 64
 PITCH = 30
 BAR = 18
 BOTTOM = 34
@@ -32,8 +32,9 @@ class Bar:
         return self.value if self.high is None else self.high
 
 
-def bars(title: str, items: Sequence[Bar], unit: str) -> str:
-    """Return a chart of bars from zero, in the order given."""
+def bars(title: str, subtitle: str, items: Sequence[Bar], unit: str) -> str:
+    """Return a chart of bars from zero, the smallest first."""
+    items = sorted(items, key=lambda item: item.value)
     height = TOP + PITCH * len(items) + BOTTOM
     scale = _Scale(most=max((item.end for item in items), default=1.0))
     parts = [
@@ -41,6 +42,7 @@ def bars(title: str, items: Sequence[Bar], unit: str) -> str:
         f' font-family="Helvetica, Arial, sans-serif" font-size="13" role="img" aria-label="{escape(title)}">',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="16" y="26" font-size="15" font-weight="bold" fill="{INK}">{escape(title)}</text>',
+        f'<text x="16" y="45" fill="{INK}">{escape(subtitle)}</text>',
         *_axis(scale, height - BOTTOM, unit),
         *(part for row, item in enumerate(items) for part in _bar(item, scale, TOP + PITCH * row, unit)),
         "</svg>",

@@ -98,16 +98,15 @@ def _charts(one: Measured) -> Iterator[tuple[str, str]]:
     """Yield names and pictures: seconds; memory and WAL too where there are other tools to compare with."""
     if one.case.name.startswith(GROWTH):
         return
-    good = [figures for figures in one.figures if not figures.failure]
-    rows = f"{one.case.rows:,} rows" if one.case.mode else ""
-    title = f"{one.case.title}{', ' * bool(rows)}{rows}"
+    title, good = one.case.title, [figures for figures in one.figures if not figures.failure]
+    rows = f"{one.case.rows:,} rows; " if one.case.mode else ""
     times = [_bar(f, f.seconds, f.fastest, f.slowest) for f in good]
-    yield one.case.name, chart.bars(f"{title}: seconds", times, "s")
+    yield one.case.name, chart.bars(title, f"{rows}seconds, median and range", times, "s")
     if any(contenders.ALL[f.contender].kind is Kind.PEER for f in good):
         memory = [_bar(f, f.memory / tables.MEGA) for f in good]
-        yield f"{one.case.name}-memory", chart.bars(f"{title}: client's peak memory", memory, "MB")
+        yield f"{one.case.name}-memory", chart.bars(title, f"{rows}peak memory of the client", memory, "MB")
         wal = [_bar(f, f.wal / tables.MEGA) for f in good]
-        yield f"{one.case.name}-wal", chart.bars(f"{title}: WAL written", wal, "MB")
+        yield f"{one.case.name}-wal", chart.bars(title, f"{rows}WAL written", wal, "MB")
 
 
 def _bar(one: Figures, value: float, low: float | None = None, high: float | None = None) -> chart.Bar:

@@ -169,7 +169,7 @@ def scratch(within: Path) -> Iterator[Path]:
 def _counts(conn: psycopg.Connection, table: str) -> list[int]:
     """Return how many dead rows there are, and how many were inserted, updated and deleted."""
     time.sleep(STATISTICS_SECONDS)
-    query = "SELECT n_dead_tup, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE relid = %s::regclass"
+    query = "SELECT n_dead_tup, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables WHERE relid = to_regclass(%s)"
     row = conn.execute(query, (table,)).fetchone()
     return list(row or (0, 0, 0, 0))
 
