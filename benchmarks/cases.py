@@ -19,7 +19,8 @@ class Case:
     """One job.  The table starts with the rows 1 to `rows`, or empty for `insert`; a source with `delta` comes in.
 
     `mode` is None where nothing is loaded.  `guard` is what a stored row must meet to be updated.  Times are compared
-    with those of `baseline`, which is among `contenders`.  `quick` ones are what `make bench` runs.
+    with those of `baseline`, which is among `contenders`.  `quick` ones are what `make bench` runs; those of
+    `growth` are compared with one another.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Case:
     contenders: tuple[str, ...] = ("psql", "syncengine")
     repeat: int = 3
     quick: bool = False
+    growth: bool = False
 
 
 ONE_PERCENT = Delta(changed=0.01)
@@ -57,9 +59,10 @@ _MAIN = (
         delta=ONE_PERCENT,
         contenders=("psql", "psql-merge", "syncengine", *SYNC_TOOLS),
         quick=True,
+        growth=True,
     ),
     Case(name="upsert-0", title="Upsert, nothing changed", quick=True),
-    Case(name="upsert-50", title="Upsert, 50 % changed", delta=HALF),
+    Case(name="upsert-50", title="Upsert, 50 % changed", delta=HALF, repeat=2),
     Case(name="upsert-100", title="Upsert, everything changed", delta=Delta(changed=1.0), quick=True),
     Case(
         name="mirror",
@@ -73,29 +76,32 @@ _MAIN = (
         title="Upsert with a guard: everything changed, half of it older than what is stored",
         delta=Delta(changed=1.0, stale=0.5),
         guard=NEWER,
-    ),
-    Case(
-        name="into-5m",
-        title="Upsert of 10,000 rows, half of them changed, into 5 million",
-        rows=5 * MILLION,
-        delta=replace(HALF, every=500),
+        repeat=2,
     ),
 )
 
 _FORMATS = (
-    Case(name="gzip", title="Upsert from gzip CSV, 1 % changed", delta=ONE_PERCENT, form="csv.gz"),
-    Case(name="jsonl", title="Upsert from JSON lines, 1 % changed", delta=ONE_PERCENT, form="jsonl"),
+    Case(name="gzip", title="Upsert from gzip CSV, 1 % changed", delta=ONE_PERCENT, form="csv.gz", repeat=2),
+    Case(
+        name="jsonl", title="Upsert from JSON lines, 1 % changed", delta=ONE_PERCENT, form="jsonl", repeat=2
+    ),
     Case(
         name="parquet",
         title="Upsert from Parquet, 1 % changed",
         delta=ONE_PERCENT,
         form="parquet",
         baseline="syncengine-csv",
-        contenders=("psql-csv", "syncengine-csv", "syncengine", "duckdb", "dlt"),
+        contenders=("psql-csv", "syncengine-csv", "syncengine", "duckdb"),
     ),
 )
 
 _TABLES = (
+    Case(
+        name="into-5m",
+        title="Upsert of 10,000 rows, half of them changed, into 5 million",
+        rows=5 * MILLION,
+        delta=replace(HALF, every=500),
+    ),
     Case(
         name="wide",
         title="Upsert into 200 columns, 1 % changed",
@@ -113,14 +119,20 @@ _TABLES = (
 )
 
 _GROWTH = (
-    Case(name="growth-100k", title="Upsert of 100,000 rows, 1 % changed", rows=100_000, delta=ONE_PERCENT),
-    Case(name="growth-1m", title="Upsert of 1 million rows, 1 % changed", delta=ONE_PERCENT),
+    Case(
+        name="growth-100k",
+        title="Upsert of 100,000 rows, 1 % changed",
+        rows=100_000,
+        delta=ONE_PERCENT,
+        growth=True,
+    ),
     Case(
         name="growth-10m",
         title="Upsert of 10 million rows, 1 % changed",
         rows=10 * MILLION,
         delta=ONE_PERCENT,
         repeat=1,
+        growth=True,
     ),
 )
 
@@ -163,6 +175,7 @@ _LIBRARIES = (
         rows=100_000,
         mode="insert",
         contenders=("psql", "syncengine", *LIBRARIES, *SYNC_TOOLS, *SLOW_PEERS),
+        repeat=2,
     ),
 )
 

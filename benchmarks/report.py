@@ -17,7 +17,6 @@ CHARTS = Path("docs/benchmarks")
 README = Path("README.md")
 BEGIN = "<!-- begin: written by `python -m benchmarks report` -->"
 END = "<!-- end -->"
-GROWTH = "growth-"
 
 
 def line(entry: Result | Skipped | Crossing) -> str:
@@ -76,8 +75,7 @@ def page(entries: Sequence[Entry], found: Sequence[Measured]) -> str:
     parts = [_machine(found), "## In short\n", *tables.in_short((one.case, one.figures) for one in found)]
     parts.append("\n## Case by case\n")
     for one in found:
-        if not one.case.name.startswith(GROWTH):
-            parts += _section(one)
+        parts += _section(one)
     parts += _growth(found)
     parts += _crossings(entries)
     return "\n".join(parts).rstrip()
@@ -96,8 +94,6 @@ def _section(one: Measured) -> Iterator[str]:
 
 def _charts(one: Measured) -> Iterator[tuple[str, str]]:
     """Yield names and pictures: seconds; memory and WAL too where there are other tools to compare with."""
-    if one.case.name.startswith(GROWTH):
-        return
     title, good = one.case.title, [figures for figures in one.figures if not figures.failure]
     rows = f"{one.case.rows:,} rows; " if one.case.mode else ""
     times = [_bar(f, f.seconds, f.fastest, f.slowest) for f in good]
@@ -122,7 +118,8 @@ def _machine(found: Sequence[Measured]) -> str:
 
 
 def _growth(found: Sequence[Measured]) -> Iterator[str]:
-    sizes = sorted((one.case.rows, one.figures) for one in found if one.case.name.startswith(GROWTH))
+    sizes = [(one.case.rows, one.figures) for one in found if one.case.growth]
+    sizes.sort(key=lambda size: size[0])
     if len(sizes) > 1:
         yield "### Growth and memory: upsert, 1 % changed\n"
         yield from tables.growth(sizes)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import cycle, islice
 
 from benchmarks.shapes import WIDE, WIDE_TYPES
@@ -134,11 +135,13 @@ def _shares(length: int, seed: int = 7) -> list[float]:
     return numbers
 
 
+@cache
 def _tags() -> list[str]:
     dice = random.Random(1)
     return [str(dice.randrange(1 << 20)) for _ in range(65_537)]
 
 
+@cache
 def _names() -> list[str]:
     dice = random.Random(2)
     return [_name(dice) for _ in range(16_411)]
@@ -150,6 +153,7 @@ def _name(dice: random.Random) -> str:
     return form.format(first=dice.choice(FIRST), last=dice.choice(LAST))
 
 
+@cache
 def _amounts() -> list[tuple[str, str]]:
     dice = random.Random(3)
     numbers = [dice.randrange(10_000_000) for _ in range(65_539)]
@@ -160,21 +164,25 @@ def _money(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
 
 
+@cache
 def _quantities() -> list[str]:
     dice = random.Random(4)
     return [str(dice.randrange(1000)) for _ in range(8_191)]
 
 
+@cache
 def _flags() -> list[str]:
     dice = random.Random(5)
     return [dice.choice(("true", "false")) for _ in range(4_093)]
 
 
+@cache
 def _starts() -> list[str]:
     dice = random.Random(6)
     return [_stamp(START + timedelta(seconds=dice.randrange(94_608_000))) for _ in range(32_771)]
 
 
+@cache
 def _updates() -> list[tuple[str, str, str]]:
     dice = random.Random(7)
     moments = [START + 4 * 365 * DAY + timedelta(microseconds=dice.randrange(10**13)) for _ in range(32_779)]
@@ -185,11 +193,13 @@ def _stamp(moment: datetime) -> str:
     return moment.isoformat(sep=" ")
 
 
+@cache
 def _notes() -> list[str | None]:
     dice = random.Random(8)
     return [None if dice.random() < 0.3 else " ".join(dice.choices(WORDS, k=7)) for _ in range(65_543)]
 
 
+@cache
 def _attrs() -> list[str]:
     dice = random.Random(9)
     return [f'{{"tier": "{dice.choice("bsgp")}", "score": {dice.randrange(100)}}}' for _ in range(4_099)]

@@ -14,9 +14,12 @@ from benchmarks.results import Result, Skipped
 from benchmarks.server import Server, started
 from benchmarks.trial import Bench
 
+# A server of its own: whatever --pg says, and with no pooler between.
+pytestmark = pytest.mark.direct
+
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
+def own_server() -> Iterator[Server]:
     with started() as running:
         yield running
 
@@ -27,18 +30,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     return opened()
 
 
-def carried_out(server: Server, cache: Cache, name: str, **changes: object) -> list[Result | Skipped]:
+def carried_out(own_server: Server, cache: Cache, name: str, **changes: object) -> list[Result | Skipped]:
     case = find(name)
     assert case is not None
     told: list[Result | Skipped] = []
-    bench = Bench(server=server, cache=cache, states=cache.folder, session="test", tell=told.append)
+    bench = Bench(server=own_server, cache=cache, states=cache.folder, session="test", tell=told.append)
     bench.carry_out(replace(case, rows=1000, repeat=1, **changes))  # type: ignore[arg-type]
     return told
 
 
 @pytest.mark.parametrize("name", ["mirror", "guard", "jsonl", "insert"])
-def test_psql_and_syncengine_leave_the_table_that_is_expected(server: Server, cache: Cache, name: str):
-    told = carried_out(server, cache, name, contenders=("psql", "syncengine"))
+def test_psql_and_syncengine_leave_the_table_that_is_expected(own_server: Server, cache: Cache, name: str):
+    told = carried_out(own_server, cache, name, contenders=("psql", "syncengine"))
 
     assert [(one.contender, one.wrong, one.error) for one in told if isinstance(one, Result)] == [
         ("psql", None, None),
@@ -66,19 +69,19 @@ def _unfaithful(sql: str) -> Contender:
     ],
 )
 def test_a_contender_that_does_not_do_the_job_is_told(
-    server: Server, cache: Cache, monkeypatch: pytest.MonkeyPatch, sql: str, told: str
+    own_server: Server, cache: Cache, monkeypatch: pytest.MonkeyPatch, sql: str, told: str
 ):
     monkeypatch.setitem(ALL, "unfaithful", _unfaithful(sql))
 
-    (result,) = carried_out(server, cache, "upsert-50", contenders=("unfaithful",))
+    (result,) = carried_out(own_server, cache, "upsert-50", contenders=("unfaithful",))
 
     assert isinstance(result, Result)
     assert not result.good
     assert told in f"{result.wrong} {result.error}"
 
 
-def test_what_is_not_installed_is_left_out_with_a_word(server: Server, cache: Cache):
-    (skipped,) = carried_out(server, cache, "insert", contenders=("dlt",))
+def test_what_is_not_installed_is_left_out_with_a_word(own_server: Server, cache: Cache):
+    (skipped,) = carried_out(own_server, cache, "insert", contenders=("dlt",))
 
     assert isinstance(skipped, Skipped)
     assert "python -m benchmarks install dlt" in skipped.reason
