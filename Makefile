@@ -27,7 +27,7 @@ help:
 	@echo 'make test-all  the same with the slow tests, and every test on the oldest as well; measures coverage'
 	@echo 'make pooled    the tests on servers through a PgBouncer in transaction mode'
 	@echo 'make chaos     faults at random for MINUTES=15, on PostgreSQL $(PG)'
-	@echo 'make bench     a benchmark against psql, 1M rows: about 6 minutes; bench-all: all cases and other tools, 30'
+	@echo 'make bench     a benchmark against psql, 1M rows: about 8 minutes; bench-all: all cases and other tools, 30'
 	@echo 'make lint      ruff, mypy, import contracts'
 	@echo 'make format    put the code into ruff'"'"'s form'
 	@echo 'make clean     remove the virtual environment and what tools left'
@@ -52,7 +52,7 @@ chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) --pg $(PG)
 
 bench: $(VENV)/.installed-dev
-	@echo 'about 6 minutes on two cores, and 3 GB under the temporary folder; leave the machine alone meanwhile'
+	@echo 'about 8 minutes on two cores, and 3 GB under the temporary folder; leave the machine alone meanwhile'
 	$(BIN)/python -m benchmarks run --quick
 
 bench-all: $(VENV)/.installed-dev

@@ -28,13 +28,13 @@ def cli() -> None:
 @click.argument("names", nargs=-1, metavar="[CASE]…")
 @click.option("--rows", type=int, help="Another number of rows than the cases state.")
 @click.option("--repeat", type=int, help="Another number of repetitions.")
-@click.option("--quick", is_flag=True, help="The shorter choice of cases, without peers and libraries.")
+@click.option("--quick", is_flag=True, help="The shorter choice of cases, without other tools.")
 @click.option("--only", multiple=True, metavar="CONTENDER", help="Leave out the others; may be repeated.")
 def run(
     names: tuple[str, ...], rows: int | None, repeat: int | None, quick: bool, only: tuple[str, ...]
 ) -> None:
     """Measure cases, all of them unless named; exit code 1 if a contender failed or left a wrong table."""
-    cases = [_shaped(case, rows, repeat) for case in _chosen(names) if case.quick or not quick]
+    cases = [_shaped(case, rows, repeat, quick=quick) for case in _chosen(names) if case.quick or not quick]
     for name in only:
         if name not in contenders.ALL:
             raise click.UsageError(f"no contender {name}; there are {', '.join(contenders.ALL)}")
@@ -52,8 +52,12 @@ def _chosen(names: tuple[str, ...]) -> list[Case]:
     return [case for case in CASES if not names or case.name in names]
 
 
-def _shaped(case: Case, rows: int | None, repeat: int | None) -> Case:
-    return replace(case, rows=rows or case.rows, repeat=repeat or case.repeat)
+def _shaped(case: Case, rows: int | None, repeat: int | None, *, quick: bool) -> Case:
+    """Return the case as the options have it."""
+    names = case.contenders
+    if quick:
+        names = tuple(name for name in names if contenders.ALL[name].kind is not contenders.Kind.PEER)
+    return replace(case, rows=rows or case.rows, repeat=repeat or case.repeat, contenders=names)
 
 
 def _now() -> str:

@@ -55,7 +55,7 @@ CONTENDERS = (
     ),
     Contender(
         name="syncengine-2-workers",
-        title="syncengine, 2 workers, each chunk commits",
+        title="syncengine, 2 workers, in chunks",
         kind=Kind.OURS,
         command=_command(workers=2, transaction="chunk"),
     ),

@@ -1,6 +1,9 @@
 from xml.etree import ElementTree
 
-from benchmarks.chart import OURS, Bar, bars
+import pytest
+
+from benchmarks.chart import LEFT, OURS, Bar, bars
+from benchmarks.contenders import ALL, Contender
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -39,6 +42,12 @@ def test_the_range_of_the_slowest_stays_within_the_picture():
     right = float(root.attrib["width"])
 
     assert max(float(text.attrib["x"]) for text in root.iter(f"{NAMESPACE}text")) < right - 50
+
+
+@pytest.mark.parametrize("contender", ALL.values(), ids=lambda one: one.name)
+def test_every_label_fits(contender: Contender):
+    # Bold letters of this size are some 7.4 units wide.
+    assert len(contender.title) * 7.4 < LEFT
 
 
 def test_zero_can_be_drawn():
