@@ -1,7 +1,7 @@
 # Everything a fresh clone needs: `make demo` and `make test`.  Wants Python >= 3.11 with venv, make, a package index;
 # for the servers that `make test` runs on, npm as well.
 
-.PHONY: help demo test test-all pooled chaos lint format clean
+.PHONY: help demo test test-all pooled chaos bench bench-all lint format clean
 .DEFAULT_GOAL := help
 
 # A name such as python3.13; without one the newest that is installed.
@@ -27,6 +27,7 @@ help:
 	@echo 'make test-all  the same with the slow tests, and every test on the oldest as well; measures coverage'
 	@echo 'make pooled    the tests on servers through a PgBouncer in transaction mode'
 	@echo 'make chaos     faults at random for MINUTES=15, on PostgreSQL $(PG)'
+	@echo 'make bench     a benchmark against psql, 1M rows: about 8 minutes; bench-all: all cases and other tools, 30'
 	@echo 'make lint      ruff, mypy, import contracts'
 	@echo 'make format    put the code into ruff'"'"'s form'
 	@echo 'make clean     remove the virtual environment and what tools left'
@@ -49,6 +50,17 @@ pooled: $(VENV)/.installed-dev
 
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.chaos --minutes $(MINUTES) --pg $(PG)
+
+bench: $(VENV)/.installed-dev
+	@echo 'about 8 minutes on two cores, and 3 GB under the temporary folder; leave the machine alone meanwhile'
+	$(BIN)/python -m benchmarks run --quick
+
+bench-all: $(VENV)/.installed-dev
+	@echo 'about 30 minutes on two cores, and 15 GB of disk; the first time more, to install and generate'
+	$(BIN)/python -m benchmarks install
+	$(BIN)/python -m benchmarks run
+	$(BIN)/python -m benchmarks crossover
+	$(BIN)/python -m benchmarks report
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

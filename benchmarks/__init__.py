@@ -1,1 +1,1 @@
-"""Whole processes, side by side, in one run."""
+"""Whole processes that do the same job, side by side on one server; every table is checked afterwards."""
