@@ -32,6 +32,9 @@ DEFAULT_SESSION = (
     ("standard_conforming_strings", "on"),
     ("transform_null_equals", "off"),
     ("work_mem", WORK_MEM),
+    # Most rows that are classified go no further, which the server can't know: at its own price for handing rows from
+    # one process to another it would not share the work.
+    ("parallel_tuple_cost", "0.01"),
     ("default_statistics_target", SAMPLE),
 )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import assert_never
 
 import psycopg
@@ -229,11 +229,23 @@ class Steps:
 
     def _run_sql(self, unit: Unit, step: RunSql) -> int:
         self._use_path(step.own_path)
-        rows = run_parted(step, self.connection) if step.parts else self._rows(step)
+        with self._joining(step):
+            rows = run_parted(step, self.connection) if step.parts else self._rows(step)
         self._use_path(False, after=step.own_path)
         if step.counts is not None:
             self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=rows))
         return rows
+
+    @contextmanager
+    def _joining(self, step: RunSql) -> Iterator[None]:
+        """Keep the server from reading a whole table for the rows whose places are known."""
+        if step.by_place:
+            self.connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        yield
+        if step.by_place:
+            self.connection.execute(
+                "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"
+            )
 
     def _rows(self, step: RunSql) -> int:
         return max(0, self.connection.execute(step.sql.encode()).rowcount)

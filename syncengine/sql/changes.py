@@ -35,11 +35,20 @@ New = Literal["insert", "skipped"]
 def joins_by_key(task: Task) -> bool:
     """Tell whether a change finds its stored row by plain key columns.
 
-    Otherwise (expressions, a partial index, no other writer) it is found by its place, which cannot move before the
-    transaction ends, so that no expression of the user's is evaluated under the role's own search_path.
+    Otherwise it is found by its place, which is quicker: where it cannot move before the transaction ends, as there is
+    no other writer, or nothing but this update moves rows (another writer's update is a conflict then, as it is by
+    keys); and where keys are expressions or lie in a partial index, so that none of the user's is evaluated under the
+    role's own search_path.
     """
     plain = all(part.column is not None for part in task.keys)
-    return plain and task.predicate is None and not task.locks
+    return plain and task.predicate is None and not task.locks and not _stays(task)
+
+
+def _stays(task: Task) -> bool:
+    """Tell whether nothing that the engine's statements set off moves a row of the target."""
+    table = task.table
+    ordinary = table.exists and table.relation == "table" and not table.inherited
+    return ordinary and not table.triggers and not table.rules and not table.refers_to_itself
 
 
 def op_column(task: Task) -> str:
@@ -92,10 +101,13 @@ def same_row(task: Task) -> Composed:
 
 def same_row_when_written(task: Task) -> Composed:
     """Return the join of a change with its stored row, which triggers on deletes may have moved since."""
+    return same_place(task) if updates_by_place(task) else same_key(task.keys, "target", "excluded")
+
+
+def updates_by_place(task: Task) -> bool:
     plain = all(part.column is not None for part in task.keys)
-    if task.keys and plain and task.table.triggers and task.predicate is None:
-        return same_key(task.keys, "target", "excluded")
-    return same_row(task)
+    moved = task.keys and plain and task.table.triggers and task.predicate is None
+    return not (moved or joins_by_key(task))
 
 
 def same_place(task: Task) -> Composed:

@@ -79,7 +79,8 @@ def applied(task: Task, *, deletes: bool = False) -> tuple[Step, ...]:
 
 
 def update_changed(task: Task) -> RunSql:
-    return write("update the rows that change", apply.update_changes(task), "updated")
+    found = changes.updates_by_place(task)
+    return write("update the rows that change", apply.update_changes(task), "updated", by_place=found)
 
 
 def insert_new(task: Task) -> RunSql:
@@ -88,12 +89,13 @@ def insert_new(task: Task) -> RunSql:
 
 def delete_gone(task: Task) -> RunSql:
     how = "delete" if task.soft is None else f"set {task.soft.column} of"
-    return write(f"{how} the rows that are gone", apply.delete_changes(task), "deleted")
+    return write(f"{how} the rows that are gone", apply.delete_changes(task), "deleted", by_place=True)
 
 
-def write(title: str, statement: Composed, counts: Counter | None) -> RunSql:
+def write(title: str, statement: Composed, counts: Counter | None, *, by_place: bool = False) -> RunSql:
     """Return the step of a statement that writes to the target, where it can fire triggers."""
-    return RunSql(title=title, sql=text(statement), counts=counts, own_path=True, writes=True)
+    sql = text(statement)
+    return RunSql(title=title, sql=sql, counts=counts, own_path=True, writes=True, by_place=by_place)
 
 
 def _no_cascade(task: Task) -> tuple[Step, ...]:
