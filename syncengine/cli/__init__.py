@@ -13,7 +13,6 @@ import click
 from syncengine.cli import crash
 from syncengine.cli.interrupts import Interrupts, code_of, leave, told
 from syncengine.errors import SyncError
-from syncengine.job import WORKER
 
 # Each command is imported when it is asked for: --help and validate need neither driver nor server.
 _COMMANDS = {
@@ -82,11 +81,20 @@ def main() -> None:
     INTERRUPTS.watch()
     crash.install()
     code = _code(sys.argv[1:])
-    if INTERRUPTS.over() or any(thread.name.startswith(WORKER) for thread in threading.enumerate()):
+    if INTERRUPTS.over() or _at_work():
         # A spec that was interrupted waits for its source, and would keep the interpreter from ending in order; and to
         # an interpreter that ends, one more signal is deadly.
         leave(code)
     sys.exit(code)
+
+
+def _at_work() -> bool:
+    """Tell whether a thread still carries out a spec."""
+    if "syncengine.crew" not in sys.modules:
+        return False
+    from syncengine.job import WORKER
+
+    return any(thread.name.startswith(WORKER) for thread in threading.enumerate())
 
 
 def _code(arguments: list[str]) -> int:
