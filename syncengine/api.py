@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -108,6 +107,9 @@ async def arun(
     emit: ev.Emit = _ignore,
 ) -> Report:
     """Carry out one spec without blocking the event loop; `source` may also be an async iterable."""
+    # Late, as it takes longer to import than a small plan to make.
+    import asyncio
+
     from syncengine.sources import from_async
 
     if isinstance(source, AsyncIterable):

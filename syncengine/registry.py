@@ -41,6 +41,13 @@ def source(name: str) -> SourcePlugin:
     return cast("SourcePlugin", get("sources", name))
 
 
+def source_by_extension(extension: str) -> SourcePlugin | None:
+    """Return the source type that reads files of this extension: the one of that name, else the last by name."""
+    if extension in _own("sources") and extension in source(extension).extensions:
+        return source(extension)
+    return next((plugin for plugin in reversed(sources()) if extension in plugin.extensions), None)
+
+
 def sources() -> tuple[SourcePlugin, ...]:
     """Return every source type, by name; imports them all."""
     return tuple(source(name) for name in names("sources"))

@@ -17,6 +17,22 @@ _PART = re.compile(
     r'\s*(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[A-Za-z_\x80-\U0010ffff][\w$\x80-\U0010ffff]*))\s*'
 )
 
+_ALONE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+# What names no column unless it is quoted: the key words of PostgreSQL's grammar that pg_get_keywords() calls
+# reserved, also those that may be a function's or type's name.
+_KEY_WORDS = (
+    "all analyse analyze and any array as asc asymmetric authorization binary both case cast check "
+    "collate collation column concurrently constraint create cross current_catalog current_date "
+    "current_role current_schema current_time current_timestamp current_user default deferrable desc "
+    "distinct do else end except false fetch for foreign freeze from full grant group having ilike in "
+    "initially inner intersect into is isnull join lateral leading left like limit localtime "
+    "localtimestamp natural not notnull null offset on only or order outer overlaps placing primary "
+    "references returning right select session_user similar some symmetric system_user table "
+    "tablesample then to trailing true union unique user using variadic verbose when where window "
+    "with"
+)
+_RESERVED = frozenset(_KEY_WORDS.split())
+
 
 def fold(name: str) -> str:
     """Return an unquoted name as SQL reads it."""
@@ -33,6 +49,13 @@ def unquoted(text: str) -> str:
     """Return a column's name: a "Quoted" one without its quotes, any other as it is written."""
     match = _PART.fullmatch(text)
     return _name(match) if match and match["quoted"] else text
+
+
+def column_alone(text: str) -> str | None:
+    """Return the column that an SQL expression is if it plainly is one column's name, which needs no grammar."""
+    name = fold(text)
+    plain = _ALONE.fullmatch(text) and len(text) <= MAX_NAME_BYTES and name not in _RESERVED
+    return name if plain else None
 
 
 def check_name(name: str, location: Location) -> str:

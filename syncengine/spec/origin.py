@@ -89,10 +89,10 @@ def _type_of_path(draft: Draft, path: str, pointer: str) -> str | None:
         return _type_of_scheme(draft, scheme[1].lower(), pointer)
     match = _EXTENSION.search(_COMPRESSED.sub("", path))
     extension = match[1].lower() if match else ""
-    by_extension = {known: plugin.name for plugin in registry.sources() for known in plugin.extensions}
-    if extension in by_extension:
-        return by_extension[extension]
-    known = ", ".join(f".{name}" for name in sorted(by_extension))
+    if extension and (plugin := registry.source_by_extension(extension)):
+        return plugin.name
+    by_extension = [known for plugin in registry.sources() for known in plugin.extensions]
+    known = ", ".join(f".{name}" for name in sorted(set(by_extension)))
     near = nearest(extension, by_extension) if extension else None
     hint = f"did you mean .{near}? " if near else ""
     draft.complain(
