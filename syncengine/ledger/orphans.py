@@ -29,6 +29,13 @@ def tables_of(connection: Connection, schema: str) -> dict[str, list[str]]:
 
 def intact(connection: Connection, schema: str, run: str) -> bool:
     """Tell whether a run's staging holds as many rows as were registered: a crash of the server empties it."""
+    try:
+        return _intact(connection, schema, run)
+    except psycopg.Error as error:
+        raise wrap(error, doing="looking at what is staged") from error
+
+
+def _intact(connection: Connection, schema: str, run: str) -> bool:
     phases: dict[str, int] = dict(
         connection.execute(sql.of_schema(schema, sql.REGISTERED), {"run": run}).fetchall()
     )

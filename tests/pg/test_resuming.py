@@ -339,7 +339,8 @@ def test_a_connection_lost_before_a_chunk_begins_repeats_none(db: Database):
             if seen == 3:
                 db.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}")
 
-    report = syncengine.run(spec_of(), connection=db.url, emit=emit)
+    one_by_one = spec_of(execution={**spec_of()["execution"], "workers": 1})
+    report = syncengine.run(one_by_one, connection=db.url, emit=emit)
 
     assert (report.rows_read, report.retries) == (ROWS, 1)
     assert hits(db) == [(0, ROWS - OLD), (1, OLD)]
