@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from syncengine.connect import cancel
 from syncengine.errors import DependencyFailed, SyncError
-from syncengine.job import WORKER, Failed
+from syncengine.job import Failed
 from syncengine.jobs import Ready, carry_out, not_started
 from syncengine.model import events as ev
 from syncengine.model.report import Report
@@ -112,7 +112,7 @@ class _Crew:
 
     def work(self, jobs: int) -> tuple[Report, ...]:
         threads = [
-            threading.Thread(target=self._worker, name=f"{WORKER}-{number}", daemon=True)
+            threading.Thread(target=self._worker, name=f"syncengine-worker-{number}", daemon=True)
             for number in range(jobs)
         ]
         try:

@@ -12,9 +12,6 @@ from syncengine.model.spec import Limit, Limits, Spec
 if TYPE_CHECKING:
     from syncengine.spec.project import Project
 
-# How the names of threads begin that carry out specs.
-WORKER = "syncengine-worker"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:

@@ -9,7 +9,7 @@ from tests.servers import Database
 
 
 @pytest.mark.every_server
-def test_no_reserved_word_of_the_server_is_taken_for_a_column(db: Database):
+def test_no_reserved_word_of_the_server_is_taken_for_a_column(db: Database) -> None:
     reserved = db.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
 
     assert len(reserved) > 90

@@ -29,7 +29,7 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize("text", COLUMNS)
-def test_a_plain_name_is_the_column_that_the_grammar_reads(text: str):
+def test_a_plain_name_is_the_column_that_the_grammar_reads(text: str) -> None:
     quick = expressions.parse(text, location=HERE, allowed=frozenset())
     slow = expressions.parse(f" {text}", location=HERE, allowed=frozenset())
 
@@ -40,10 +40,10 @@ def test_a_plain_name_is_the_column_that_the_grammar_reads(text: str):
 @pytest.mark.parametrize(
     "text", ["lower(id)", "a.b", '"a"', "a b", "1a", "", "ä", "x" * 64, "null", "USER", "left"]
 )
-def test_anything_else_is_left_to_the_grammar(text: str):
+def test_anything_else_is_left_to_the_grammar(text: str) -> None:
     assert column_alone(text) is None
 
 
-def test_a_reserved_word_is_still_no_column():
+def test_a_reserved_word_is_still_no_column() -> None:
     with pytest.raises(SpecError):
         expressions.parse("select", location=HERE, allowed=frozenset())

@@ -38,7 +38,7 @@ SPECS = st.fixed_dictionaries(
 
 
 @given(value=SPECS, number=st.integers(0, len(SCHEMAS) - 1))
-def test_what_is_sound_fits_the_schema(value: object, number: int):
+def test_what_is_sound_fits_the_schema(value: object, number: int) -> None:
     if sound(value, SCHEMAS[number]):
         assert list(Draft202012Validator(SCHEMAS[number]).iter_errors(value)) == []
 
@@ -60,11 +60,11 @@ def test_what_is_sound_fits_the_schema(value: object, number: int):
         pytest.param([1, 2], {"maxItems": 1}, id="too-many"),
     ],
 )
-def test_what_does_not_fit_or_cannot_be_told_is_not_sound(value: object, schema: dict[str, Any]):
+def test_what_does_not_fit_or_cannot_be_told_is_not_sound(value: object, schema: dict[str, Any]) -> None:
     assert not sound(value, schema)
 
 
-def test_a_plain_spec_is_loaded_without_what_words_problems_and_reads_sql():
+def test_a_plain_spec_is_loaded_without_what_words_problems_and_reads_sql() -> None:
     program = (
         "import sys\nfrom syncengine import load\n"
         "load(['/dev/stdin'])\n"
