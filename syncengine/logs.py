@@ -5,23 +5,63 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, assert_never
-
-import structlog
+from functools import cache
+from typing import TYPE_CHECKING, TextIO, assert_never
 
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
 
+if TYPE_CHECKING:
+    import structlog
+
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(*, form: str, level: str) -> structlog.typing.FilteringBoundLogger:
+class Log:
+    """Lines of at least a level, with fields that all of them have.
+
+    structlog is imported for the first line that is written: a command that has nothing to say does not wait for it.
+    """
+
+    def __init__(self, form: str, least: int, bound: Mapping[str, object]) -> None:
+        self._form = form
+        self._least = least
+        self._bound = bound
+
+    def bind(self, **fields: object) -> Log:
+        return Log(self._form, self._least, {**self._bound, **fields})
+
+    def write(self, level: str, event: str, **fields: object) -> None:
+        if _LEVELS[level] >= self._least:
+            getattr(_writer(self._form, sys.stderr), level)(event, **self._bound, **fields)
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.write("debug", event, **fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        self.write("info", event, **fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.write("warning", event, **fields)
+
+    def error(self, event: str, **fields: object) -> None:
+        self.write("error", event, **fields)
+
+
+def configure(*, form: str, level: str) -> Log:
     """Return a logger that writes `console` or `json` lines of at least this level to standard error."""
+    return Log(form, _LEVELS[level], {})
+
+
+@cache
+def _writer(form: str, stream: TextIO) -> structlog.typing.FilteringBoundLogger:
+    import structlog
+
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
     if form == "console":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=16, sort_keys=False)
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=16, sort_keys=False)
     logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.PrintLogger(stream),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,7 +69,7 @@ def configure(*, form: str, level: str) -> structlog.typing.FilteringBoundLogger
             *((_without_nothing,) if form == "console" else ()),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS["debug"]),
     )
     return logger
 
@@ -48,7 +88,7 @@ def _without_nothing(
     return {key: value for key, value in event.items() if value not in (None, "")}
 
 
-def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps: str = "info") -> ev.Emit:
+def emitter(logger: Log, run_id: str, *, steps: str = "info") -> ev.Emit:
     """Return an Emit that writes one line an event, with the run's id, the spec and the step.
 
     `steps` is the level of the lines for single steps: for people they are details, for machines they are not.
@@ -64,7 +104,7 @@ def emitter(logger: structlog.typing.FilteringBoundLogger, run_id: str, *, steps
     return emit
 
 
-def _write(log: Any, event: ev.Event, steps: str) -> None:
+def _write(log: Log, event: ev.Event, steps: str) -> None:
     match event:
         case ev.SpecStarted():
             log.info("spec started", mode=event.mode, strategy=event.strategy, target=event.target)
@@ -76,7 +116,7 @@ def _write(log: Any, event: ev.Event, steps: str) -> None:
             log.debug("step started", unit=event.unit, step=event.step)
         case ev.StepFinished():
             seconds = round(event.seconds, 4)
-            getattr(log, steps)("step", unit=event.unit, step=event.step, rows=event.rows, seconds=seconds)
+            log.write(steps, "step", unit=event.unit, step=event.step, rows=event.rows, seconds=seconds)
         case ev.RowsRead():
             log.info("rows read", rows=event.rows, bytes=event.bytes)
         case ev.BadRowsFound():
@@ -131,9 +171,7 @@ def _counted(counters: Mapping[str, int]) -> dict[str, int]:
     return {name: count for name, count in counters.items() if count}
 
 
-def announcer(
-    logger: structlog.typing.FilteringBoundLogger, run_id: str
-) -> Callable[[str, str, str | None], None]:
+def announcer(logger: Log, run_id: str) -> Callable[[str, str, str | None], None]:
     """Return a function that logs which database was chosen and how."""
 
     def announce(name: str, place: str, note: str | None) -> None:
@@ -143,9 +181,7 @@ def announcer(
     return announce
 
 
-def reporter(
-    logger: structlog.typing.FilteringBoundLogger, run_id: str
-) -> Callable[[str, SyncError | None], None]:
+def reporter(logger: Log, run_id: str) -> Callable[[str, SyncError | None], None]:
     """Return a function that logs what stopped a call before or between its specs."""
 
     def report(message: str, error: SyncError | None) -> None:
