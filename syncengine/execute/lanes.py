@@ -158,7 +158,8 @@ class _Lanes:
             self._stop()
             raise
         finally:
-            own.hand_back(self._run)
+            for lane in self._lanes:
+                lane.hand_back()
         self._raise_failure()
 
     def _give(self, works: Iterator[Work]) -> None:
@@ -241,12 +242,14 @@ class _Lane:
         self._events: list[ev.Event] = []
         self.thread = threading.Thread(target=self._live, name="syncengine-lane", daemon=True)
 
-    def hand_back(self, run: Run) -> None:
-        """Give the run the connection that it lent, or the one that took its place."""
-        if self._lane is not None:
-            run.connection = self._lane.connection
-            run.recorded |= self._lane.recorded
-            run.over |= self._lane.over
+    def hand_back(self) -> None:
+        """Tell the run what was found out; give it the connection that it lent, or the one that took its place."""
+        if self._lane is None:
+            return
+        self._run.recorded |= self._lane.recorded
+        self._run.over |= self._lane.over
+        if self._own:
+            self._run.connection = self._lane.connection
 
     def cancel(self) -> None:
         if self._lane is not None:
