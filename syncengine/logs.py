@@ -51,7 +51,7 @@ class Log:
 def configure(*, form: str, level: str) -> Log:
     """Return a logger that writes `console` or `json` lines of at least this level to standard error."""
     if form == "json":
-        _writer(form, sys.stderr)  # who reads these waits for the last words of an interruption, which has no time
+        _writer(form, sys.stderr)  # there is no time for it once an interruption is to be told
     return Log(form, _LEVELS[level], {})
 
 
