@@ -65,7 +65,11 @@ def of_floats(array: Array, numbers: Any, scale: int | None) -> Pieces:
 
 
 def _check_scale(numbers: Any, own: int, scale: int | None) -> None:
-    if scale is not None and scale < own and (numbers % 10 ** min(own - scale, 18)).any():
+    if scale is None or scale >= own:
+        return
+    # A word holds less than 19 digits: with more of them to lose, every number but 0 would lose some.
+    lost = numbers if own - scale > 18 else numbers % 10 ** (own - scale)
+    if lost.any():
         raise Declined("more digits than the column has")
 
 

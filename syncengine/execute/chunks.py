@@ -20,6 +20,7 @@ from syncengine.execute.watching import watch
 from syncengine.model import events as ev
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn, Hold, Phase, RunSql, Unit
+from syncengine.model.report import Counts
 from syncengine.protocols import START, ChunkSize, Position
 
 if TYPE_CHECKING:
@@ -212,6 +213,8 @@ class _Part:
             badrows.note(run.connection, unit.probe.sieve, self._bad)
             run.steps(unit, unit.sift, last_resort=True)
         run.steps(unit, unit.steps[taken:], last_resort=not as_planned)
+        if run.report.pending == Counts():
+            raise StagingGone  # no part is empty
         error = unclosed_part(run.report.pending, exact=unit.exact and as_planned)
         if error is not None:
             raise error

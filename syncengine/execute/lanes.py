@@ -316,6 +316,8 @@ class _Lane:
                 return
             except _InTheWay:
                 self._shared.one_by_one = True
+                if lane.connection.closed and (entry := lane.entry) is not None:
+                    lane.surely(lambda: ledger.state(lane.connection, entry))
 
     def _await_turn(self, lane: Run, place: int) -> None:
         """Return once all works before this one are committed."""
@@ -331,8 +333,10 @@ class _Lane:
                 raise _InTheWay
 
     def _in_the_way(self, lane: Run) -> bool:
-        """Tell whether another lane waits for what the transaction of this one holds, if one is open."""
-        if lane.connection.info.transaction_status == TransactionStatus.IDLE:
+        """Tell whether anyone waits for what the transaction of this lane holds, if one is open.
+
+        An earlier chunk may wait for another session which waits for this one: the server sees no deadlock in that.
+        """
+        if lane.connection.info.transaction_status != TransactionStatus.INTRANS:
             return False
-        assert lane.entry is not None
-        return ledger.is_in_the_way(lane.connection, lane.entry)
+        return ledger.is_in_the_way(lane.connection)

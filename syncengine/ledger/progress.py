@@ -34,9 +34,9 @@ def counts_of_chunks(connection: Connection, entry: Entry) -> dict[str, int]:
     return _named(rows)
 
 
-def is_in_the_way(connection: Connection, entry: Entry) -> bool:
-    """Tell, within a transaction of the run, whether another one of it waits for this one."""
-    row = connection.execute(sql.in_the_way(entry.run)).fetchone()
+def is_in_the_way(connection: Connection) -> bool:
+    """Tell, within a transaction, whether another one waits for it: of the same run, or one that the run waits for."""
+    row = connection.execute(sql.IN_THE_WAY).fetchone()
     return row is not None and bool(row[0])
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-from syncengine.errors import SourceError
+from syncengine.errors import SourceError, SyncError
 from syncengine.sources._arrowfiles import Fed, guarded
 from syncengine.sources._tables import ArrowSource
 
@@ -74,7 +74,23 @@ class FramePart:
             reader = self._first
             # A reader that was taken is not taken again: a table gives another one.
             del self._first
-            yield Fed(iter(reader), 0, lambda: 0)
+            yield Fed(_told(iter(reader)), 0, lambda: 0)
+
+
+def _told(batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield batches; what the caller's own code raises is an error of the source, whatever else it may look like."""
+    while True:
+        try:
+            with guarded("the data handed over"):
+                batch = next(batches, None)
+        except SyncError:
+            raise
+        except Exception as error:
+            message = "the data handed over can't be read"
+            raise SourceError(message, detail=f"{type(error).__name__}: {error}") from error
+        if batch is None:
+            return
+        yield batch
 
 
 def _reader(rows: Any) -> Any:

@@ -262,10 +262,8 @@ def backends_of(run: str) -> Composed:
     return SQL(BACKENDS).format(key=lock_of(run))
 
 
-def in_the_way(run: str) -> Composed:
-    """Return the query that tells whether another transaction of the run waits for this one."""
-    text = SQL("SELECT EXISTS (SELECT FROM ({}) AS b WHERE pg_backend_pid() = ANY (pg_blocking_pids(b.pid)))")
-    return text.format(backends_of(run))
+IN_THE_WAY = """
+SELECT EXISTS (SELECT FROM pg_locks AS l WHERE NOT l.granted AND pg_backend_pid() = ANY (pg_blocking_pids(l.pid)))"""
 
 
 STAGING = """

@@ -79,7 +79,7 @@ def applied(task: Task, *, deletes: bool = False) -> tuple[Step, ...]:
 
 
 def update_changed(task: Task) -> RunSql:
-    found = changes.updates_by_place(task)
+    found = changes.updates_by_place(task) and not task.table.triggers
     return write("update the rows that change", apply.update_changes(task), "updated", by_place=found)
 
 
@@ -89,7 +89,9 @@ def insert_new(task: Task) -> RunSql:
 
 def delete_gone(task: Task) -> RunSql:
     how = "delete" if task.soft is None else f"set {task.soft.column} of"
-    return write(f"{how} the rows that are gone", apply.delete_changes(task), "deleted", by_place=True)
+    # What a delete sets off elsewhere is to be joined as the server likes.
+    alone = not (task.table.triggers or task.table.referenced_by)
+    return write(f"{how} the rows that are gone", apply.delete_changes(task), "deleted", by_place=alone)
 
 
 def write(title: str, statement: Composed, counts: Counter | None, *, by_place: bool = False) -> RunSql:

@@ -6,6 +6,8 @@ from syncengine.model.facts import Handover
 from syncengine.model.task import Task
 from syncengine.sql import staging
 
+MOST_ROWS = 100_000
+
 
 def into_staging(task: Task) -> str:
     """Return why the source is staged by one stream, or an empty text."""
@@ -13,6 +15,8 @@ def into_staging(task: Task) -> str:
         return "the source hands over rows one by one"
     if staging.keeps_order(task):
         return "staged rows are numbered as they come"
+    if (task.spec.execution.chunk_rows or 0) > MOST_ROWS:
+        return f"chunks of more than {MOST_ROWS:,} rows are not read ahead, for they would fill the memory"
     return ""
 
 
@@ -20,8 +24,10 @@ def into_target(task: Task) -> str:
     """Return why chunks that write the target come one after the other, or an empty text."""
     if task.tolerant:
         return "bad rows are counted as they are met"
-    if task.table.triggers:
-        return f"triggers of {task.table} fire"
+    if task.table.triggers or task.table.rules:
+        return f"triggers of {task.table} fire" if task.table.triggers else f"{task.table} has rules"
+    if task.table.refers_to_itself:
+        return f"rows of {task.table} refer to one another"
     unloaded = [column for column in task.table.columns if column.name not in task.columns]
     counting = [column.name for column in unloaded if column.identity or "nextval(" in (column.default or "")]
     if counting:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import polars as pl
+import psycopg
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.dataset
@@ -18,7 +19,7 @@ import pyarrow.parquet
 import pytest
 
 import syncengine
-from syncengine.errors import SyncError
+from syncengine.errors import SourceError, SyncError
 from syncengine.model import events as ev
 from tests.builders import a_spec
 from tests.runs import counts, places, refused, sync
@@ -412,3 +413,32 @@ def test_batches_of_both_forms_keep_their_order(db: Database):
         ("0.0000001", 10),
         ("0.25", 10),
     ]
+
+
+def test_what_the_callers_own_batches_raise_is_an_error_of_the_source(emptied: Database):
+    """Also where it looks like an error of the target's connection, which would be tried again."""
+    emptied.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    schema = pa.schema([("id", pa.int32())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch([pa.array(range(1000), pa.int32())], schema=schema)
+        raise psycopg.OperationalError("the other server is gone")
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    with pytest.raises(SourceError) as caught:
+        syncengine.run(
+            {"name": "t", "target": "t", "conflict_keys": ["id"]}, source=reader, connection=emptied.url
+        )
+
+    assert "the other server is gone" in f"{caught.value.message} {caught.value.detail}"
+    assert emptied.one("SELECT count(*) FROM t") == 0
+
+
+def test_no_number_loses_more_digits_than_a_word_holds(emptied: Database):
+    emptied.execute("CREATE TABLE t (n numeric(10, 0))")
+    table = pa.table({"n": pa.array([Decimal("0.5")], pa.decimal128(38, 19))})
+
+    with pytest.raises(SyncError):
+        syncengine.run({"name": "t", "target": "t", "mode": "insert"}, source=table, connection=emptied.url)
+
+    assert emptied.one("SELECT count(*) FROM t") == 0
