@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from syncengine.execute.rereading import Rereading
 from syncengine.model.facts import Handover
-from syncengine.protocols import ArrowStream, ChunkSize, Position, Source
+from syncengine.protocols import ArrowStream, ChunkSize, Payload, Position
 
 
 class ArrowChunk:
@@ -57,17 +56,10 @@ class ArrowChunk:
         return self._reading.stream.locate(self.start.records + row)
 
 
-class BatchReading:
-    """Chunks of an ArrowStream; what can't be read again is kept until the chunk after."""
+class BatchReading(Rereading[Any]):
+    """Chunks of an ArrowStream."""
 
-    def __init__(self, source: Source, after: Position, *, keeps: bool) -> None:
-        self.place = after
-        self._source = source
-        self.keeps = keeps
-        self._ahead: deque[Any] = deque()
-        self._kept: list[Any] = []
-        self._chunk: ArrowChunk | None = None
-        self._open(after)
+    handover = Handover.ARROW
 
     @property
     def bytes_read(self) -> int:
@@ -97,31 +89,13 @@ class BatchReading:
         return batch
 
     def chunk(self, size: ChunkSize) -> ArrowChunk | None:
-        if self._chunk is not None and self._chunk.last:
+        if self.ended:
             return None
         self._kept.clear()
-        self._chunk = ArrowChunk(self, size)
-        return self._chunk
+        self._chunk = begun = ArrowChunk(self, size)
+        return begun
 
-    def rewind(self) -> None:
-        assert self._chunk is not None
-        if self.keeps:
-            self._ahead.extendleft(reversed(self._kept))
-            self._kept.clear()
-            self.place = self._chunk.start
-        else:
-            self.close()
-            self._ahead.clear()
-            self._open(self._chunk.start)
-        self._chunk = None
-
-    def close(self) -> None:
-        self._stack.close()
-
-    def _open(self, after: Position) -> None:
-        self._stack = ExitStack()
-        stream = self._stack.enter_context(self._source.open(Handover.ARROW, after))
-        assert isinstance(stream, ArrowStream)
-        self.stream: ArrowStream = stream
-        self._batches = iter(stream.batches())
-        self.place = after
+    def _begin(self, payload: Payload, after: Position) -> None:
+        assert isinstance(payload, ArrowStream)
+        self.stream: ArrowStream = payload
+        self._batches = iter(payload.batches())

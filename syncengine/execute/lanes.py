@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 MOST = 4
 # How often is looked whether an earlier chunk waits for a later one, and whether the run is to stop.
 LOOK_SECONDS = 0.1
-# How long cancelled statements get to end.
+# How long cancelled statements get to end, and when they are cancelled once more: between two of them nothing is.
 PATIENCE = 1.0
+_REMINDER = 0.25
 
 Turn = Callable[[], None]
 
@@ -214,11 +215,13 @@ class _Lanes:
         with self._shared.changed:
             self._shared.stopped = self._shared.closed = True
             self._shared.changed.notify_all()
-        for lane in self._lanes:
-            threading.Thread(target=lane.cancel, daemon=True).start()
         deadline = time.monotonic() + PATIENCE
-        for lane in self._lanes:
-            lane.thread.join(max(0.0, deadline - time.monotonic()))
+        while (alive := [lane for lane in self._lanes if lane.alive]) and time.monotonic() < deadline:
+            for lane in alive:
+                threading.Thread(target=lane.cancel, daemon=True).start()
+            reminder = time.monotonic() + _REMINDER
+            for lane in alive:
+                lane.thread.join(max(0.0, reminder - time.monotonic()))
 
     def _raise_failure(self) -> None:
         failures = self._shared.failures
@@ -250,6 +253,11 @@ class _Lane:
         self._run.over |= self._lane.over
         if self._own:
             self._run.connection = self._lane.connection
+            self._run.left_behind = self.alive
+
+    @property
+    def alive(self) -> bool:
+        return self.thread.is_alive()
 
     def cancel(self) -> None:
         if self._lane is not None:
@@ -269,6 +277,8 @@ class _Lane:
                 self._shared.changed.notify_all()
 
     def _hear(self, event: ev.Event) -> None:
+        if self._shared.stopped:
+            raise _Abandoned
         if not isinstance(event, ev.Progress):
             self._events.append(event)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from sys import getsizeof
 from typing import Protocol
 
 from syncengine.execute.batches import ArrowChunk, BatchReading
+from syncengine.execute.rereading import Rereading
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn
 from syncengine.protocols import (
@@ -18,6 +18,7 @@ from syncengine.protocols import (
     ChunkSize,
     CsvBytes,
     CsvChunk,
+    Payload,
     Position,
     RowBatch,
     RowBatches,
@@ -96,18 +97,10 @@ class Reading(Counted, Protocol):
     def rewind(self) -> None: ...
 
 
-class _RowReading:
-    """Chunks of a RowStream; what can't be read again is kept until the chunk after."""
+class _RowReading(Rereading[tuple[RowBatch, int]]):
+    """Chunks of a RowStream: batches, with the number of rows that are taken of each."""
 
-    def __init__(self, source: Source, after: Position, *, keeps: bool) -> None:
-        self.place = after
-        self._source = source
-        self._keeps = keeps
-        # Batches with the number of rows that are taken of each.
-        self._ahead: deque[tuple[RowBatch, int]] = deque()
-        self._kept: list[tuple[RowBatch, int]] = []
-        self._chunk: RowChunk | None = None
-        self._open(after)
+    handover = Handover.ROWS
 
     @property
     def bytes_read(self) -> int:
@@ -126,7 +119,7 @@ class _RowReading:
         while most != 0 and not self.done:
             batch, start = self._ahead.popleft()
             rows = batch.rows[start : None if most is None else start + most]
-            if self._keeps:
+            if self.keeps:
                 self._kept.append((batch, start))
             if (stop := start + len(rows)) < len(batch.rows):
                 self._ahead.appendleft((batch, stop))
@@ -135,35 +128,20 @@ class _RowReading:
             yield rows
 
     def chunk(self, size: ChunkSize) -> RowChunk | None:
-        if self._chunk is not None and self._chunk.last:
+        if self.ended:
             return None
-        self._chunk = RowChunk(self, size)
-        return self._chunk
+        self._chunk = begun = RowChunk(self, size)
+        return begun
 
-    def rewind(self) -> None:
-        assert self._chunk is not None
-        if self._keeps:
-            if self._ahead and self._kept and self._ahead[0][0] is self._kept[-1][0]:
-                self._ahead.popleft()
-            self._ahead.extendleft(reversed(self._kept))
-            self._kept.clear()
-            self.place = self._chunk.start
-        else:
-            self.close()
-            self._ahead.clear()
-            self._open(self._chunk.start)
-        self._chunk = None
+    def _put_back(self) -> None:
+        if self._ahead and self._kept and self._ahead[0][0] is self._kept[-1][0]:
+            self._ahead.popleft()  # the rest of the batch that was kept
+        super()._put_back()
 
-    def close(self) -> None:
-        self._stack.close()
-
-    def _open(self, after: Position) -> None:
-        self._stack = ExitStack()
-        stream = self._stack.enter_context(self._source.open(Handover.ROWS, after))
-        assert not isinstance(stream, CsvBytes)
-        self.stream: RowStream = stream
-        self._batches = stream.row_batches() if isinstance(stream, RowBatches) else _grouped(stream, after)
-        self.place = after
+    def _begin(self, payload: Payload, after: Position) -> None:
+        assert not isinstance(payload, CsvBytes)
+        self.stream: RowStream = payload
+        self._batches = payload.row_batches() if isinstance(payload, RowBatches) else _grouped(payload, after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from psycopg.conninfo import make_conninfo
 
 import syncengine
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
-from tests.processes import ENOUGH, interrupted, started, wait_until
+from tests.processes import ENOUGH, Ended, interrupted, started, wait_until
 from tests.runs import counts
 from tests.servers import Database
 
@@ -185,25 +189,53 @@ def test_events_come_from_the_callers_thread_in_the_order_of_the_chunks(db: Data
     assert numbers == list(range(1, ROWS // 100 + 1))
 
 
-@pytest.mark.direct
-def test_an_interruption_ends_all_of_them(db: Database, tmp_path: Path):
+SLOW = "name: t\nsource: t.csv\ntarget: t\nmode: insert\n" + (
+    "execution: {transaction: chunk, chunk_rows: 20, workers: 3}\n"
+)
+
+
+@contextmanager
+def three_at_work(db: Database, folder: Path) -> Iterator[subprocess.Popen[str]]:
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
     db.execute(
         "CREATE FUNCTION slow(v text) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(0.05) IS NOT NULL'"
     )
     db.execute("ALTER TABLE t ADD CHECK (slow(v))")
     write()
-    Path("s.yaml").write_text(
-        "name: t\nsource: t.csv\ntarget: t\nmode: insert\n"
-        "execution: {transaction: chunk, chunk_rows: 20, workers: 3}\n"
-    )
-    with started(tmp_path, "run", "s.yaml", "--connection", db.url) as process:
+    Path("s.yaml").write_text(SLOW)
+    with started(folder, "run", "s.yaml", "--connection", db.url) as process:
         wait_until(lambda: db.one(f"SELECT count(*) {OURS} AND query LIKE 'COPY%'") == 3)
-        ended = interrupted(process, signal.SIGINT)
+        yield process
 
+
+def check_interrupted(db: Database, ended: Ended) -> None:
     assert (ended.code, ended.seconds < ENOUGH, "Traceback" in ended.err) == (130, True, False), ended.err
     wait_until(lambda: db.one(f"SELECT count(*) {OURS}") == 0)
     assert int(str(db.one("SELECT count(*) FROM t"))) % 20 == 0
+
+
+@pytest.mark.direct
+def test_an_interruption_ends_all_of_them(db: Database, tmp_path: Path):
+    with three_at_work(db, tmp_path) as process:
+        ended = interrupted(process, signal.SIGINT)
+
+    check_interrupted(db, ended)
+
+
+@pytest.mark.direct
+def test_connections_that_stand_still_are_left_behind(db: Database, tmp_path: Path):
+    with three_at_work(db, tmp_path) as process:
+        pids = db.execute(f"SELECT pid {OURS} AND query LIKE 'COPY%'")
+        servers = [psutil.Process(int(str(pid))) for (pid,) in pids]
+        for server in servers:
+            server.suspend()
+        try:
+            ended = interrupted(process, signal.SIGINT)
+        finally:
+            for server in servers:
+                server.resume()
+
+    check_interrupted(db, ended)
 
 
 @pytest.mark.parametrize(
