@@ -246,6 +246,7 @@ class Steps:
             self.connection.execute(
                 "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"
             )
+            self.prepare()  # the spec may have set them itself
 
     def _rows(self, step: RunSql) -> int:
         return max(0, self.connection.execute(step.sql.encode()).rowcount)

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain, islice
 from operator import itemgetter, length_hint
 
-from syncengine.errors import Location, OptionError, SourceError, SyncError
+from syncengine.errors import Location, OptionError, SourceError
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.protocols import START, Payload, Position, Record
 
@@ -220,9 +220,9 @@ def _guarded(rows: Iterable[object], unit: str) -> Iterator[object]:
         for row in rows:
             yield row
             number += 1
-    except SyncError:
+    except SourceError:
         raise
-    except Exception as error:
+    except Exception as error:  # also one of ours, of another run that the rows come from
         message = f"the source raised {type(error).__name__} after {unit} {number}"
         raise SourceError(message, detail=str(error) or None) from error
 

@@ -139,6 +139,24 @@ def test_a_stated_setting_wins_over_the_engines_own(db: Database, name: str):
     assert db.execute("SELECT v FROM t WHERE id = 9") == [(value,)]
 
 
+def test_a_stated_setting_holds_after_an_update_that_switches_it(db: Database):
+    db.execute("INSERT INTO t (id, v) SELECT n, 'old' FROM generate_series(1, 50) AS n")
+    hook = "INSERT INTO t (id, v) VALUES (99, current_setting('enable_hashjoin'))"
+    session = {"enable_hashjoin": "off"}
+
+    report = sync(
+        db,
+        [{"id": n, "v": "new"} for n in range(1, 50)],
+        conflict_keys=["id"],
+        session=session,
+        after=[hook],
+        execution={"method": "staged"},
+    )
+
+    assert report.updated == 49
+    assert db.execute("SELECT v FROM t WHERE id = 99") == [("off",)]
+
+
 def test_what_the_database_or_the_role_sets_does_not_change_what_is_read(db: Database):
     db.execute(
         f"ALTER DATABASE {db.name} SET DateStyle = 'German'; ALTER DATABASE {db.name} SET TimeZone = 'Asia/Tokyo'"

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from syncengine.errors import OptionError, SourceError, SpecError
+from syncengine.errors import ConnectionFailed, OptionError, SourceError, SpecError
 from syncengine.model.facts import Handover
 from syncengine.model.spec import SourceSpec
 from syncengine.protocols import Whereabouts
@@ -90,15 +90,18 @@ def test_odd_row_is_named(rows, message):
 
 
 @pytest.mark.parametrize("after", [0, 7, 4711])
-def test_error_of_the_iterator_says_after_which_row(after):
+@pytest.mark.parametrize("kind", [ValueError, ConnectionFailed])
+def test_error_of_the_iterator_says_after_which_row(after: int, kind: type[Exception]):
+    """An error of another run's is no error of this one's connection either."""
+
     def rows() -> Iterator[tuple[int]]:
         yield from ((number,) for number in range(after))
-        raise ValueError("no more")
+        raise kind("no more")
 
-    with pytest.raises(SourceError, match=f"raised ValueError after row {after}") as caught:
+    with pytest.raises(SourceError, match=f"raised {kind.__name__} after row {after}") as caught:
         rows_of(IterableSource(rows()))
     assert caught.value.detail == "no more"
-    assert isinstance(caught.value.__cause__, ValueError)
+    assert isinstance(caught.value.__cause__, kind)
 
 
 @pytest.mark.parametrize("rows", ["x.csv", b"x", {"a": 1}, 5, object()], ids=lambda rows: type(rows).__name__)
