@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 NO_PLACE: Mapping[str, object] = {"number": 1, "starts": None, "ends": None, "complete": True}
 
 
+NOT_WAITING = ("synchronous_commit", "off")
+
+
 def of_source(run: Run, unit: Unit) -> None:
     """Carry out a unit once for each chunk of the source that is not committed yet."""
     done = _last(run, unit.closing[0].phase)
@@ -148,7 +151,9 @@ class _SourceChunk:
         unit, copy, chunk = self._unit, self._copy, self._chunk
         at = unit.steps.index(copy)
         before = unit.steps[:at]
-        run.prepare()
+        # A crash of the server empties staging.  That it was made is on the disk, so that this is noticed; the rest
+        # need not wait for the disk.
+        run.prepare(*([NOT_WAITING] if unit.closing[0].phase == "stage" and self.number > 1 else []))
         run.steps(
             unit,
             before if self.number == 1 else [step for step in before if isinstance(step, Hold)],

@@ -64,7 +64,7 @@ class Rehearsal(Run):
 
     def _rehearse(self, unit: Unit) -> None:
         started = time.monotonic()
-        self.connection.execute(self._settings())
+        self.prepare()
         try:
             self.steps(unit, unit.steps, last_resort=False)
             if unit.probe is not None:

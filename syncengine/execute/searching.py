@@ -27,7 +27,7 @@ class Search(Rehearsal):
 
     def _in_target(self, unit: Unit) -> tuple[BadRowSample, ...]:
         """Return what staging has told of, and what the target refuses of the rest."""
-        self.connection.execute(self._settings())
+        self.prepare()
         staging, rest = badrows.cut(unit)
         ahead, _ = badrows.before_writing(staging)
         self.steps(ahead, ahead.steps, last_resort=True)

@@ -11,7 +11,7 @@ from typing import assert_never
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Composed, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import BadRow, SyncError
@@ -103,9 +103,9 @@ class Steps:
         self.report = self.report.after(event)
         self._emit(event)
 
-    def prepare(self) -> None:
-        """Set what the statements of a transaction rely on."""
-        self.connection.execute(self._settings())
+    def prepare(self, *more: tuple[str, str]) -> None:
+        """Set what the statements of a transaction rely on, and settings of its own."""
+        self.connection.execute(_set_locally([*self._settings(), *more]))
 
     def close(self, unit: Unit, *, exact: bool, **place: object) -> None:
         """Close the books of a transaction and note it in the ledger, with its place in the source if it has one."""
@@ -161,13 +161,11 @@ class Steps:
             return False
         return True
 
-    def _settings(self) -> Composed:
+    def _settings(self) -> list[tuple[str, str]]:
         pairs = [("search_path", PINNED_PATH), *self.plan.settings]
         # A client that was stopped must not hold its locks for ever.
         pairs.append(("idle_in_transaction_session_timeout", f"{round(lease_seconds() * 1000)}ms"))
-        pairs += [(PART_SETTING, str(self.part))] if self.part else []
-        calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
-        return SQL("SELECT {}").format(SQL(", ").join(calls))
+        return pairs + ([(PART_SETTING, str(self.part))] if self.part else [])
 
     def timed(self, unit: Unit, step: Step, carry_out: Callable[[], int] | None = None) -> None:
         """Carry out a step, by `carry_out` if that is given; tell how many rows it was about and how long it took."""
@@ -229,7 +227,7 @@ class Steps:
 
     def _run_sql(self, unit: Unit, step: RunSql) -> int:
         self._use_path(step.own_path)
-        with self._joining(step):
+        with self._under(step.settings):
             rows = run_parted(step, self.connection) if step.parts else self._rows(step)
         self._use_path(False, after=step.own_path)
         if step.counts is not None:
@@ -237,16 +235,15 @@ class Steps:
         return rows
 
     @contextmanager
-    def _joining(self, step: RunSql) -> Iterator[None]:
-        """Keep the server from reading a whole table for the rows whose places are known."""
-        if step.by_place:
-            self.connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+    def _under(self, settings: Sequence[tuple[str, str]]) -> Iterator[None]:
+        """Set what holds for one statement only."""
+        if settings:
+            self.connection.execute(_set_locally(settings))
         yield
-        if step.by_place:
-            self.connection.execute(
-                "SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"
-            )
-            self.prepare()  # the spec may have set them itself
+        if settings:
+            reset = [SQL("SET LOCAL {} TO DEFAULT").format(Identifier(name)) for name, _ in settings]
+            self.connection.execute(SQL("; ").join(reset))
+            self.prepare()
 
     def _rows(self, step: RunSql) -> int:
         return max(0, self.connection.execute(step.sql.encode()).rowcount)
@@ -395,3 +392,8 @@ class Steps:
         error = unclosed(self.report.books, self.report.pending, exact=exact)
         if error is not None:
             raise error
+
+
+def _set_locally(pairs: Sequence[tuple[str, str]]) -> Composed:
+    calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
+    return SQL("SELECT {}").format(SQL(", ").join(calls))

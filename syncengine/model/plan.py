@@ -60,9 +60,8 @@ class RunSql:
     or is the user's own, so that a preview leaves it out.  `last_resort`: it runs only in a
     unit's final, READ COMMITTED attempt.  `parts` are run only where a value makes the whole fail, to learn which
     column is to blame.  `spares`: the statement is a short cut; if it succeeds, so many of the steps after it are left
-    out, if it fails it leaves no trace and they are carried out.  `by_place`: it finds the rows that it writes by their
-    places, one by one, for it has to go there anyway.  `hook`: it is the user's own, and no row is to blame
-    where it fails.
+    out, if it fails it leaves no trace and they are carried out.  `settings` hold for this statement only.  `hook`: it
+    is the user's own, and no row is to blame where it fails.
     """
 
     title: str
@@ -73,7 +72,7 @@ class RunSql:
     last_resort: bool = False
     parts: tuple[Part, ...] = ()
     spares: int = 0
-    by_place: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
     hook: bool = False
 
 

@@ -9,6 +9,13 @@ from syncengine.model.task import Task
 from syncengine.sql import apply, changes, outcome, returned, samples, staging
 from syncengine.sql.steps import text
 
+Settings = tuple[tuple[str, str], ...]
+
+# Rows that are updated are sorted whole, by their keys, so that writers don't wait for one another in a circle.
+SORTING: Settings = (("work_mem", "512MB"),)
+# Rows whose places are known are gone to one by one: that has to be done anyway.
+BY_PLACE: Settings = (("enable_hashjoin", "off"), ("enable_mergejoin", "off"))
+
 
 def classified(task: Task, *, new: changes.New) -> tuple[Step, ...]:
     """Return the steps that put every staged row into its class, and count and limit the classes."""
@@ -80,7 +87,10 @@ def applied(task: Task, *, deletes: bool = False) -> tuple[Step, ...]:
 
 def update_changed(task: Task) -> RunSql:
     found = changes.updates_by_place(task) and not task.table.triggers
-    return write("update the rows that change", apply.update_changes(task), "updated", by_place=found)
+    settings = (*SORTING, *(BY_PLACE if found else ()))
+    return write(
+        "update the rows that change", apply.update_changes(task), "updated", _unstated(task, settings)
+    )
 
 
 def insert_new(task: Task) -> RunSql:
@@ -91,13 +101,20 @@ def delete_gone(task: Task) -> RunSql:
     how = "delete" if task.soft is None else f"set {task.soft.column} of"
     # What a delete sets off elsewhere is to be joined as the server likes.
     alone = not (task.table.triggers or task.table.referenced_by)
-    return write(f"{how} the rows that are gone", apply.delete_changes(task), "deleted", by_place=alone)
+    settings = _unstated(task, BY_PLACE if alone else ())
+    return write(f"{how} the rows that are gone", apply.delete_changes(task), "deleted", settings)
 
 
-def write(title: str, statement: Composed, counts: Counter | None, *, by_place: bool = False) -> RunSql:
+def _unstated(task: Task, settings: Settings) -> Settings:
+    """Return settings but for those that the spec states itself."""
+    stated = {name.lower() for name, _ in task.spec.session}
+    return tuple((name, value) for name, value in settings if name not in stated)
+
+
+def write(title: str, statement: Composed, counts: Counter | None, settings: Settings = ()) -> RunSql:
     """Return the step of a statement that writes to the target, where it can fire triggers."""
     sql = text(statement)
-    return RunSql(title=title, sql=sql, counts=counts, own_path=True, writes=True, by_place=by_place)
+    return RunSql(title=title, sql=sql, counts=counts, own_path=True, writes=True, settings=settings)
 
 
 def _no_cascade(task: Task) -> tuple[Step, ...]:
