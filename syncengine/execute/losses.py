@@ -163,7 +163,8 @@ def _unsigned(text: str) -> str | None:
 
 # The dialect's marks are filled in by execute/watching.py.
 BLANK_AT_THE_END = rb" {quote}?(?:{delimiter}|\n)"
-_FINE_BYTES = (rb":\d\d\.\d{6}\d*[1-9]", rb"T\d{6}\.\d{6}\d*[1-9]")
+# What fails most often, and costs least, goes first.
+_FINE_BYTES = (rb"\.\d{6}(?=\d*[1-9])(?:(?<=:\d\d\.\d{6})|(?<=T\d{6}\.\d{6}))",)
 _ZONE_BYTES = (
     rb":\d\d(?:\.\d*)? *[-A-Za-z]",
     rb"T\d{4,6}(?:\.\d*)? *[-A-Za-z]",

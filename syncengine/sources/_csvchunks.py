@@ -130,7 +130,8 @@ class Stream:
 def ends_in(block: bytes, quotes: Quotes) -> int:
     """Return how many records end in a block that begins in this state."""
     inside, found = quotes.inside, 0
-    for piece in copy(quotes).split(block):
+    pieces = quotes.outline(block) if quotes.toggles_only(block) else copy(quotes).split(block)
+    for piece in pieces:
         found += 0 if inside else piece.count(b"\n")
         inside = not inside
     return found

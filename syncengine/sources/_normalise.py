@@ -36,8 +36,6 @@ class Normaliser:
         self._quote = form.quote.encode()
         self._quotes = Quotes(form)
         self._quoted_mark = self._quote + END_MARK + self._quote
-        others = bytes(byte for byte in range(256) if byte not in self._quote + b"\r\n")
-        self._others = others
         self._held = b""
         self._at_line_start = True
 
@@ -92,10 +90,10 @@ class Normaliser:
     def _pass_quoted(self, block: bytes) -> bytes:
         inside = self._quotes.inside
         if self._quotes.toggles_only(block):
-            outline = self._outline(block)
+            outline = self._quotes.outline(block)
             if b"\r" in block and not any(b"\r" in quoted for quoted in outline[not inside :: 2]):
                 block = _with_line_feeds(block)
-                outline = self._outline(block)
+                outline = self._quotes.outline(block)
             if b"\r" not in block:
                 self._count(outline, inside)
                 self._quotes.inside ^= len(outline) % 2 == 0
@@ -105,13 +103,6 @@ class Normaliser:
             pieces[number] = _with_line_feeds(pieces[number])
         self._count(pieces, inside)
         return self._quote.join(pieces)
-
-    def _outline(self, block: bytes) -> list[bytes]:
-        """Return the line ends alone, cut where quotes toggle between them; far cheaper than a full split.
-
-        Two quotes with no line end between them change nothing for any line end, so such pairs go.
-        """
-        return block.translate(None, self._others).replace(self._quote * 2, b"").split(self._quote)
 
     def _count(self, pieces: list[bytes], inside: bool) -> None:
         for piece in pieces:

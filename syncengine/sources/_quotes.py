@@ -20,6 +20,7 @@ class Quotes:
         self._quote = form.quote.encode()
         self._escape = form.escape.encode() if form.escape != form.quote else None
         self._escaped = False
+        self._plain = bytes(byte for byte in range(256) if byte not in self._quote + b"\r\n")
         escape = re.escape(form.escape.encode())
         self._stop = re.compile(escape + rb"(?:.|\Z)|" + re.escape(self._quote), re.DOTALL)
 
@@ -32,6 +33,14 @@ class Quotes:
         pieces = block.split(self._quote) if self.toggles_only(block) else self._walk(block)
         self.inside ^= len(pieces) % 2 == 0
         return pieces
+
+    def outline(self, block: bytes) -> list[bytes]:
+        """Return the line ends alone, cut where quotes toggle between them; far cheaper than a full split.
+
+        Only for blocks in which every quote toggles.  Two quotes with no line end between them change nothing for any
+        line end, so such pairs go.
+        """
+        return block.translate(None, self._plain).replace(self._quote * 2, b"").split(self._quote)
 
     def skip(self, block: bytes) -> None:
         """Move the state past `block`."""
