@@ -18,13 +18,17 @@ def boolean(array: Array) -> Pieces:
 
 
 def integer(array: Array, target: str) -> Pieces:
-    """Return smallint, integer or bigint; numbers with a fraction, or too large for it, are declined."""
+    """Return smallint, integer or bigint; numbers with a fraction, or too large for it, are declined.
+
+    Large floats of four bytes are the number that their digits say, as in a text.
+    """
     kind = array.type
     if not is_number(kind):
         raise Declined("no numbers", always=True)
     name, form = _INTEGERS[target]
     try:
         array = array.cast(pa.float32()) if pa.types.is_float16(kind) else array
+        array = array.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(kind) else array
         array = array.cast(pa.int64()) if pa.types.is_decimal(kind) else array
         return one(array, integers(array.cast(getattr(pa, name)())), form)
     except pa.ArrowInvalid as error:
