@@ -6,7 +6,7 @@ from typing import Any
 
 from syncengine.columnar import decimals
 from syncengine.columnar.fields import Declined, Pieces, one
-from syncengine.columnar.lib import Array, integers, np, pa
+from syncengine.columnar.lib import Array, filled, flat, integers, np, pa
 
 _INTEGERS = {"smallint": ("int16", ">i2"), "integer": ("int32", ">i4"), "bigint": ("int64", ">i8")}
 
@@ -88,6 +88,4 @@ def _doubles(array: Array) -> Any:
 
 
 def _filled(array: Array) -> Any:
-    if array.null_count:
-        array = array.fill_null(np.float16(0) if pa.types.is_float16(array.type) else 0)
-    return array.to_numpy(zero_copy_only=False)
+    return flat(filled(array))

@@ -12,7 +12,19 @@ from itertools import pairwise
 from typing import Any
 
 from syncengine.columnar import moments
-from syncengine.columnar.lib import Array, Batch, is_list, is_text, is_uuid, items_of, np, pa, pc, plain
+from syncengine.columnar.lib import (
+    Array,
+    Batch,
+    filled,
+    flat,
+    is_list,
+    is_text,
+    is_uuid,
+    items_of,
+    nulls,
+    pa,
+    plain,
+)
 from syncengine.errors import BadRow
 from syncengine.model.badrows import NoText, equal_keys
 
@@ -68,9 +80,8 @@ def _strings(array: Array) -> list[object]:
 
 def _short_floats(array: Array) -> list[object]:
     """Return floats of four bytes with the digits that they have, and none that widening adds."""
-    found = array.fill_null(0).to_numpy(zero_copy_only=False)
-    valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
-    return [float(str(one)) if good else None for one, good in zip(found, valid, strict=True)]
+    found = zip(flat(filled(array)), nulls(array), strict=True)
+    return [None if missing else float(str(one)) for one, missing in found]
 
 
 def _lists(array: Array) -> list[object]:
@@ -92,7 +103,7 @@ def _structs(array: Array) -> list[object]:
 
 
 def _maps(array: Array) -> list[object]:
-    offsets = array.offsets.to_numpy().tolist()
+    offsets = flat(array.offsets).tolist()
     first, size = offsets[0], offsets[-1] - offsets[0]
     keys, items = values(array.keys.slice(first, size)), values(array.items.slice(first, size))
     bounds = ((start - first, end - first) for start, end in pairwise(offsets))
@@ -132,5 +143,4 @@ def _equal_fields(name: str) -> NoText:
 def _with_nulls(array: Array, found: Sequence[object]) -> list[object]:
     if not array.null_count:
         return list(found)
-    valid = np.asarray(pc.is_valid(array))
-    return [one if good else None for one, good in zip(found, valid, strict=True)]
+    return [None if missing else one for one, missing in zip(found, nulls(array), strict=True)]
