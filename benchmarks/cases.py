@@ -136,25 +136,20 @@ _GROWTH = (
     ),
 )
 
+_START = Case(
+    name="start-100",
+    title="Upsert of 100 rows, half of them changed",
+    rows=100,
+    delta=HALF,
+    baseline="python-connect",
+    contenders=START,
+    repeat=11,
+    quick=True,
+)
 _SMALL = (
-    Case(
-        name="start-100",
-        title="Upsert of 100 rows, half of them changed",
-        rows=100,
-        delta=HALF,
-        baseline="python-connect",
-        contenders=START,
-        repeat=11,
-        quick=True,
-    ),
-    Case(
-        name="start-1000",
-        title="Upsert of 1,000 rows, half of them changed",
-        rows=1000,
-        delta=HALF,
-        baseline="python-connect",
-        contenders=START,
-        repeat=11,
+    _START,
+    replace(
+        _START, name="start-1000", title="Upsert of 1,000 rows, half of them changed", rows=1000, quick=False
     ),
     Case(
         name="help",

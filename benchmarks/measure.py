@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -84,12 +85,12 @@ class _Watch(threading.Thread):
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self._pid)
             children: list[psutil.Process] = []
-            turn = 0
-            while not self.over.wait(SAMPLE_SECONDS):
-                turn += 1
+            for turn in count(1):
+                self.peak = max(self.peak, sum(map(_resident, (process, *children))))
+                if self.over.wait(SAMPLE_SECONDS):
+                    return
                 if turn % CHILDREN_EVERY == 0:
                     children = process.children(recursive=True)
-                self.peak = max(self.peak, sum(map(_resident, (process, *children))))
 
 
 def _resident(process: psutil.Process) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from syncengine.columnar.fields import Declined, Pieces, fixed, room
-from syncengine.columnar.lib import Array, np, pa
+from syncengine.columnar.lib import Array, filled, np
 
 _BASE = 10_000
 _NEGATIVE = 0x4000
@@ -75,9 +75,8 @@ def _check_scale(numbers: Any, own: int, scale: int | None) -> None:
 
 def _limbs(array: Array) -> tuple[list[Any], Any]:
     """Return the sizes of decimals in pieces of 32 bits, lowest first, and which of them are negative."""
-    words = array.type.bit_width // 32
-    if array.null_count:
-        array = array.fill_null(pa.scalar(0).cast(array.type))
+    array = filled(array)
+    words = array.type.bit_width // 32  # that of small decimals grows where NULLs are filled
     raw = np.frombuffer(array.buffers()[1], "<u4").reshape(-1, words)
     raw = raw[array.offset : array.offset + len(array)]
     negative = raw[:, -1] >= 2**31

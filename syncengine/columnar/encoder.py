@@ -13,6 +13,17 @@ from syncengine.columnar.lib import Array, Batch, pa, plain
 from syncengine.columnar.words import Fault, ToText
 
 Encode = Callable[[Array], Pieces]
+# Types that have no modifier which would matter.
+_ALIKE: dict[str, Encode] = {
+    "boolean": numbers.boolean,
+    **{name: partial(numbers.integer, target=name) for name in ("smallint", "integer", "bigint")},
+    "real": numbers.real,
+    "double precision": numbers.double,
+    "bytea": words.raw,
+    "uuid": words.uuids,
+    "date": times.date,
+    "interval": times.interval,
+}
 _MODIFIED = re.compile(r"([a-z ]+?)\((\d+)(?:,(-?\d+))?\)([a-z ]*)")
 
 
@@ -62,46 +73,26 @@ def _encode(column: Wire, *, utc: bool) -> Encode:
 def _for_type(column: Wire, name: str, *, utc: bool) -> Encode | None:
     """Return the function for a type, None if there is none."""
     if name.endswith("[]"):
-        element = name.removesuffix("[]")
-        inner = _for_type(column, element, utc=utc)
-        known = _without_modifier(element) in lists.OIDS
-        return (
-            partial(lists.arrays, element=_without_modifier(element), encode=inner)
-            if inner and known
-            else None
-        )
+        inner = _for_type(column, name.removesuffix("[]"), utc=utc)
+        element = _without_modifier(name.removesuffix("[]"))
+        known = element in lists.OIDS
+        return partial(lists.arrays, element=element, encode=inner) if inner and known else None
     scale, digits, width = _limits(column)
     wordy = partial(words.words, to_text=column.to_text, width=width, faults=column.faults)
     match _without_modifier(name):
-        case "boolean":
-            return numbers.boolean
-        case "smallint" | "integer" | "bigint" as target:
-            return partial(numbers.integer, target=target)
-        case "real":
-            return numbers.real
-        case "double precision":
-            return numbers.double
         case "numeric":
             return partial(numbers.numeric, scale=scale)
         case "text" | "character varying" | "character" | "bpchar" | "json":
             return wordy
         case "jsonb":
             return partial(wordy, before=b"\x01")
-        case "bytea":
-            return words.raw
-        case "uuid":
-            return words.uuids
-        case "date":
-            return times.date
         case "time without time zone":
             return partial(times.time, digits=digits)
         case "timestamp without time zone" | "timestamp with time zone" as target:
             zoned = target == "timestamp with time zone"
             return partial(times.timestamp, zoned=zoned, utc=utc, digits=digits)
-        case "interval":
-            return times.interval
-        case _:
-            return None
+        case other:
+            return _ALIKE.get(other)
 
 
 def _without_modifier(name: str) -> str:

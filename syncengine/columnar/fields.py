@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from syncengine.columnar.lib import Array, np, pa, pc
+from syncengine.columnar.lib import Array, filled, np, pa, pc, zero
 
 Pieces = tuple[Array, ...]
 
@@ -62,7 +62,7 @@ def variable(array: Array, before: bytes = b"") -> Pieces:
     payload = array.cast(pa.binary())
     missing = payload.null_count > 0
     if missing:
-        payload = payload.fill_null(b"")
+        payload = filled(payload)
     sizes = np.diff(_offsets(payload)) + len(before)
     form = [("size", ">i4"), ("before", f"V{len(before)}")] if before else [("size", ">i4")]
     parts = np.empty(len(payload), dtype=form)
@@ -90,9 +90,14 @@ def joined(columns: Sequence[Pieces], count: int, before: bytes = b"") -> Array:
     pieces = [piece for column in columns for piece in column]
     if not pieces:
         return pa.array([before] * count, pa.binary())
-    empty = pa.scalar(b"", pa.binary())
-    lead = (pa.scalar(before, pa.binary()),) if before else ()
+    empty = zero(pa.binary())
+    lead = (_constant(before),) if before else ()
     return pc.binary_join_element_wise(*lead, *pieces, empty, null_handling="replace", null_replacement=NULL)
+
+
+def _constant(data: bytes) -> Any:
+    offsets = np.array([0, len(data)], "i4")
+    return pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)])[0]
 
 
 def rows(columns: Sequence[Pieces], count: int) -> memoryview:

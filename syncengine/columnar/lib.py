@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from functools import cache
 from typing import Any
 
 from syncengine.errors import NotAvailable
@@ -60,9 +61,34 @@ def plain(array: Array) -> Array:
             return array
 
 
+# pyarrow's own `to_numpy` and `scalar` look if pandas is there, and import it: 35 MB and a third of a second.
+
+
+def flat(array: Array) -> Any:
+    """Return numbers or booleans, none of them NULL, as a numpy array."""
+    if pa.types.is_boolean(array.type):
+        return flat(array.cast(pa.uint8())).view(bool)
+    form = array.type.to_pandas_dtype()
+    if not len(array):
+        return np.empty(0, form)
+    return np.frombuffer(array.buffers()[1], form)[array.offset : array.offset + len(array)]
+
+
 def nulls(array: Array) -> Any:
     """Return a numpy array that is true where the array holds NULL."""
-    return pc.is_null(array).to_numpy(zero_copy_only=False)
+    return flat(pc.is_null(array))
+
+
+def filled(array: Array) -> Array:
+    """Return an array of numbers or bytes with zeros, or empty bytes, for NULL."""
+    return array.fill_null(zero(array.type)) if array.null_count else array
+
+
+@cache
+def zero(kind: DataType) -> Any:
+    """Return the zero of a type of numbers, or empty bytes."""
+    more = [pa.py_buffer(b"")] if pa.types.is_binary(kind) else []
+    return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(bytes(32)), *more])[0]
 
 
 def integers(array: Array) -> Any:
@@ -70,9 +96,7 @@ def integers(array: Array) -> Any:
     kind = array.type
     if pa.types.is_temporal(kind):
         array = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
-    if array.null_count:
-        array = array.fill_null(0)
-    return array.to_numpy(zero_copy_only=False).astype("i8", copy=False)
+    return flat(filled(array)).astype("i8", copy=False)
 
 
 def is_text(kind: DataType) -> bool:
@@ -97,5 +121,5 @@ def is_uuid(kind: DataType) -> bool:
 def items_of(array: Array) -> tuple[Any, Array]:
     """Return where the items of each list begin, and the end of the last, with the items; NULL lists have none."""
     sizes = pc.list_value_length(array)
-    ends = np.cumsum((sizes.fill_null(0) if sizes.null_count else sizes).to_numpy().astype("i8"))
+    ends = np.cumsum(flat(filled(sizes)).astype("i8"))
     return np.concatenate([np.zeros(1, "i8"), ends]), array.flatten()

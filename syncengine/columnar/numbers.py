@@ -6,7 +6,7 @@ from typing import Any
 
 from syncengine.columnar import decimals
 from syncengine.columnar.fields import Declined, Pieces, one
-from syncengine.columnar.lib import Array, integers, np, pa
+from syncengine.columnar.lib import Array, filled, flat, integers, np, pa
 
 _INTEGERS = {"smallint": ("int16", ">i2"), "integer": ("int32", ">i4"), "bigint": ("int64", ">i8")}
 
@@ -18,13 +18,17 @@ def boolean(array: Array) -> Pieces:
 
 
 def integer(array: Array, target: str) -> Pieces:
-    """Return smallint, integer or bigint; numbers with a fraction, or too large for it, are declined."""
+    """Return smallint, integer or bigint; numbers with a fraction, or too large for it, are declined.
+
+    Large floats of four bytes are the number that their digits say, as in a text.
+    """
     kind = array.type
     if not is_number(kind):
         raise Declined("no numbers", always=True)
     name, form = _INTEGERS[target]
     try:
         array = array.cast(pa.float32()) if pa.types.is_float16(kind) else array
+        array = array.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(kind) else array
         array = array.cast(pa.int64()) if pa.types.is_decimal(kind) else array
         return one(array, integers(array.cast(getattr(pa, name)())), form)
     except pa.ArrowInvalid as error:
@@ -84,6 +88,4 @@ def _doubles(array: Array) -> Any:
 
 
 def _filled(array: Array) -> Any:
-    if array.null_count:
-        array = array.fill_null(np.float16(0) if pa.types.is_float16(array.type) else 0)
-    return array.to_numpy(zero_copy_only=False)
+    return flat(filled(array))

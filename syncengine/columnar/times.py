@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from syncengine.columnar.fields import Declined, Pieces, fixed, one, room
-from syncengine.columnar.lib import Array, integers, np, pa
+from syncengine.columnar.lib import Array, integers, np, nulls, pa
 from syncengine.columnar.moments import DAY, PER_SECOND
 
 # PostgreSQL counts from 2000-01-01, Arrow from 1970-01-01.
@@ -76,9 +76,9 @@ def interval(array: Array) -> Pieces:
     elif pa.types.is_interval(kind):
         form = np.dtype([("months", "<i4"), ("days", "<i4"), ("nanos", "<i8")])
         found = np.frombuffer(array.buffers()[1], form)[array.offset : array.offset + len(array)]
-        valid = array.is_valid().to_numpy(zero_copy_only=False)
-        months, days = np.where(valid, found["months"], 0), np.where(valid, found["days"], 0)
-        micros = _micros(np.where(valid, found["nanos"], 0), PER_SECOND["ns"], None)
+        missing = nulls(array)
+        months, days = np.where(missing, 0, found["months"]), np.where(missing, 0, found["days"])
+        micros = _micros(np.where(missing, 0, found["nanos"]), PER_SECOND["ns"], None)
     else:
         raise Declined("no intervals", always=True)
     if len(days) and (days.min() < -(2**31) or days.max() >= 2**31):

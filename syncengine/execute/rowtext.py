@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -110,7 +110,7 @@ class _Column:
         if self._kinds is not None:
             self._note(values, self._kinds)
         if _NONE not in types and len(types) == 1 and (write := self._direct.get(*types)) is not None:
-            return (values if write is str and str in types else list(map(write, values))), 0  # type: ignore[return-value]  # texts already
+            return _texts(values, write, types), 0
         if types - {_NONE} <= self._direct.keys():
             return self._filled(values, types - {_NONE}), values.count(None)
         texts = list(map(self._convert, values))
@@ -119,7 +119,7 @@ class _Column:
     def _filled(self, values: Sequence[object], types: set[type]) -> list[str]:
         direct = self._direct
         if types == {str}:
-            return [_NULL if value is None else value for value in values]  # type: ignore[misc]  # texts already
+            return [_NULL if value is None else value for value in cast("Sequence[str | None]", values)]
         return [_NULL if value is None else direct[type(value)](value) for value in values]
 
     def suspects(self, texts: Sequence[str]) -> bool:
@@ -129,6 +129,11 @@ class _Column:
     def _note(self, values: Sequence[object], kinds: set[str]) -> None:
         one_of_each = {type(value): value for value in values if value is not None}
         kinds.update(map(kind_of, one_of_each.values()))
+
+
+def _texts(values: Sequence[object], write: Write, types: set[type]) -> Sequence[str]:
+    """Return the texts of values of one type; those of texts are themselves."""
+    return cast("Sequence[str]", values) if write is str and str in types else list(map(write, values))
 
 
 def _at_fault(rule: Rule, texts: Sequence[str]) -> bool:

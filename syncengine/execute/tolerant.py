@@ -22,7 +22,7 @@ from syncengine.execute.blame import copy_line
 from syncengine.execute.losses import Rule
 from syncengine.execute.refusals import Refusal, is_of_row, own_refusal, refusal
 from syncengine.execute.watching import loss_of, rules
-from syncengine.model.badrows import BadRowSample
+from syncengine.model.badrows import BadRowSample, NoText
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import ABSENT, SourceFacts
 from syncengine.model.plan import StageRecords
@@ -93,7 +93,8 @@ class Stager:
                 text = _storable(convert(record.values[place]))
             except Exception as error:  # whatever the str() of a class not ours may raise
                 said = str(error) if isinstance(error, ValueError) else f"it has no text: {error}"
-                return self._own(BadRow(said), column.field, _NO_TEXT)
+                detail = error.detail if isinstance(error, NoText) else None
+                return self._own(BadRow(said, detail=detail), column.field, _NO_TEXT)
             for rule in looks:
                 if (loss := loss_of(text, column.field, rule)) is not None:
                     loss.message = loss.message.removeprefix(f"field {column.field}: ")

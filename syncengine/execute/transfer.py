@@ -20,8 +20,9 @@ from syncengine.execute.blame import place as place_of
 from syncengine.execute.copying import copying
 from syncengine.execute.reading import Chunk, Counted, RowChunk, reading
 from syncengine.execute.rowtext import RowText, line
-from syncengine.execute.values import NoText, kind_of, to_text
+from syncengine.execute.values import kind_of, to_text
 from syncengine.execute.watching import loss_of, rules, watch
+from syncengine.model.badrows import NoText
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
 from syncengine.model.plan import CopyIn, InsertRows, StagedColumn
@@ -256,7 +257,7 @@ def _texts(
 
 def _no_text(error: Exception, where: str) -> SyncError:
     if isinstance(error, NoText):
-        return BadRow(str(error), location=place_of(where))
+        return BadRow(str(error), detail=error.detail, hint=error.hint, location=place_of(where))
     message = f"a value has no text: {type(error).__name__}"
     return SourceError(message, detail=str(error), location=place_of(where))
 

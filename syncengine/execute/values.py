@@ -11,15 +11,13 @@ from enum import Enum
 from functools import partial
 from json.encoder import encode_basestring
 
+from syncengine.model.badrows import NoText, equal_keys
 from syncengine.model.plan import Kind
 
 ToText = Callable[[object], str | None]
 INTEGERS = frozenset({"smallint", "integer", "bigint"})
+_INTEGER_ARRAYS = frozenset(f"{name}[]" for name in INTEGERS)
 TEXTS = frozenset({"text", "character varying", "character", "name"})
-
-
-class NoText(ValueError):
-    """A value that a column of this type must not get as its text."""
 
 
 def to_text(kind: Kind, reads: Sequence[str] = ()) -> ToText:
@@ -27,6 +25,8 @@ def to_text(kind: Kind, reads: Sequence[str] = ()) -> ToText:
     bases = {name if name.endswith("[]") else name.partition("(")[0] for name in reads}
     if bases and bases <= INTEGERS:
         return for_integer
+    if bases and bases <= _INTEGER_ARRAYS:
+        return for_integer_array
     if bases == {"uuid"}:
         return for_uuid
     if not bases.isdisjoint(TEXTS):
@@ -143,12 +143,25 @@ def json(value: object) -> str:
         case int() | Decimal() | float():
             return str(value)
         case Mapping():
-            pairs = (f"{encode_basestring(str(key))}: {json(item)}" for key, item in value.items())
-            return "{" + ", ".join(pairs) + "}"
+            pairs = zip(_keys(value), value.values(), strict=True)
+            return "{" + ", ".join(f"{encode_basestring(key)}: {json(item)}" for key, item in pairs) + "}"
         case list() | tuple():
             return "[" + ", ".join(json(item) for item in value) + "]"
         case _:
             return encode_basestring(plain(value) or "")
+
+
+def _keys(mapping: Mapping[object, object]) -> list[str]:
+    """Return the keys of a JSON object.  NoText if two are written alike."""
+    keys = [key if type(key) is str else _key(key) for key in mapping]
+    if len(set(keys)) < len(keys):
+        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+        raise equal_keys(twice)
+    return keys
+
+
+def _key(key: object) -> str:
+    return "null" if key is None else plain(key) or ""
 
 
 def for_array(value: object) -> str | None:
@@ -157,7 +170,16 @@ def for_array(value: object) -> str | None:
     >>> for_array([1, None, 'a "b"', [2.5]])
     '{"1",NULL,"a \\"b\\"",{"2.5"}}'
     """
-    return _array(value) if isinstance(value, list | tuple) else plain(value)
+    return _array(value, plain) if isinstance(value, list | tuple) else plain(value)
+
+
+def for_integer_array(value: object) -> str | None:
+    """Return a list as an array literal of integers, as `for_integer` writes them.
+
+    >>> for_integer_array([1.0, None, 2])
+    '{"1",NULL,"2"}'
+    """
+    return _array(value, for_integer) if isinstance(value, list | tuple) else plain(value)
 
 
 def for_json_array(value: object, *, item: ToText) -> str | None:
@@ -171,12 +193,12 @@ def for_json_array(value: object, *, item: ToText) -> str | None:
     return "{" + ",".join(_quoted(item(one)) for one in value) + "}"
 
 
-def _array(value: Sequence[object]) -> str:
-    return "{" + ",".join(_element(item) for item in value) + "}"
+def _array(value: Sequence[object], item: ToText) -> str:
+    return "{" + ",".join(_element(one, item) for one in value) + "}"
 
 
-def _element(value: object) -> str:
-    return _array(value) if isinstance(value, list | tuple) else _quoted(plain(value))
+def _element(value: object, item: ToText) -> str:
+    return _array(value, item) if isinstance(value, list | tuple) else _quoted(item(value))
 
 
 def _quoted(text: str | None) -> str:

@@ -1,4 +1,4 @@
-"""A row that can't be loaded, as reports show it."""
+"""A row that can't be loaded, as reports show it, and a value that no row can be sent with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,24 @@ from dataclasses import dataclass
 
 # How many of them a report lists.
 SHOWN = 20
+
+
+class NoText(ValueError):
+    """A value that a column of this type must not get as its text; only `detail` may quote it."""
+
+    def __init__(self, message: str, *, detail: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.detail = detail
+        self.hint = hint
+
+
+def equal_keys(key: object) -> NoText:
+    """Return what is said of two keys that would be one in a JSON object: one of their values would be lost."""
+    return NoText(
+        "two keys of a map are the same in JSON",
+        detail=f"the key {key!r:.60}",
+        hint="give each key once, or load the map as a list of keys and values",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

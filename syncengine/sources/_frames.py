@@ -14,6 +14,14 @@ from syncengine.errors import SourceError, SyncError
 from syncengine.sources._arrowfiles import Fed, guarded
 from syncengine.sources._tables import ArrowSource
 
+# Packages and types of what holds its rows, and gives the same ones whenever it is asked.  Whatever else has a length
+# may be a query, or read from something that changes.
+_HELD = {
+    *(("pyarrow", name) for name in ("Table", "RecordBatch", "ChunkedArray", "StructArray")),
+    *(("pyarrow", name) for name in ("InMemoryDataset", "FileSystemDataset", "UnionDataset")),
+    ("pandas", "DataFrame"),
+    ("polars", "DataFrame"),
+}
 # pandas calls an index without a name so.
 _UNNAMED = "__index_level_"
 
@@ -28,8 +36,7 @@ def is_arrow(rows: object) -> bool:
 
 def _is_dataset(rows: object) -> bool:
     """Tell whether an object is like a dataset of pyarrow's, or a scanner: a schema, and batches."""
-    schema = hasattr(rows, "schema") or hasattr(rows, "projected_schema")
-    return hasattr(rows, "to_batches") and schema
+    return hasattr(rows, "to_batches") and (hasattr(rows, "schema") or hasattr(rows, "projected_schema"))
 
 
 def _is_old_frame(rows: object) -> bool:
@@ -38,10 +45,14 @@ def _is_old_frame(rows: object) -> bool:
 
 
 def frame_source(rows: object) -> ArrowSource:
-    """Return the source of an object that hands Arrow data over; what has a length can be read again."""
+    """Return the source of an object that hands Arrow data over."""
     label = f"{type(rows).__name__} from Python"
-    reopenable = hasattr(rows, "__len__") or _is_dataset(rows)
-    return ArrowSource([FramePart(rows)], label, reopenable=reopenable)
+    return ArrowSource([FramePart(rows)], label, reopenable=_is_held(rows))
+
+
+def _is_held(rows: object) -> bool:
+    package = type(rows).__module__.partition(".")[0]
+    return (package, type(rows).__name__) in _HELD
 
 
 class FramePart:
@@ -60,7 +71,7 @@ class FramePart:
     @cached_property
     def rows(self) -> int | None:
         count = getattr(self._rows, "__len__", None)
-        return count() if count is not None else None
+        return count() if count is not None and _is_held(self._rows) else None
 
     @cached_property
     def _first(self) -> Any:

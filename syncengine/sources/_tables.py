@@ -90,11 +90,11 @@ class ArrowSource:
 
         schema = self._parts[0].schema
         fields = self._fields
-        if self._wanted.condition is not None:
-            _check_fields(schema, fields_of(self._wanted.condition), "filter", self._parts[0].label)
-            condition(self._wanted.condition, schema)
         for part in self._parts[1:]:
             _check_alike(part, fields, exact=self._wanted.fields is None)
+        if self._wanted.condition is not None:
+            for part in self._parts:
+                _check_condition(part, self._wanted.condition)
         counts, sizes = [part.rows for part in self._parts], [part.size for part in self._parts]
         known = None not in counts
         return SourceFacts(
@@ -223,6 +223,23 @@ def _check_fields(schema: Any, names: Sequence[str], key: str, label: str) -> No
             near = get_close_matches(name, schema.names, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(schema.names)}"
             raise SpecError(f"`{key}` names the field {name!r}, which {label} does not have", hint=hint)
+
+
+def _check_condition(part: Part, wanted: Condition) -> None:
+    """Raise SpecError, with the part's label, where a condition does not fit the part's fields."""
+    names = fields_of(wanted)
+    _check_fields(part.schema, names, "filter", part.label)
+    twice = next((name for name in names if part.schema.names.count(name) > 1), None)
+    if twice is not None:
+        raise SpecError(
+            f"`filter` names the field {twice!r}, of which {part.label} has two",
+            hint="name one of them otherwise in the data",
+        )
+    try:
+        condition(wanted, part.schema)
+    except SpecError as error:
+        error.detail = f"in {part.label}"
+        raise
 
 
 def _check_alike(part: Part, fields: Sequence[str], *, exact: bool) -> None:

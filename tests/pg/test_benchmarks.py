@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,12 +31,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     return opened()
 
 
-def carried_out(own_server: Server, cache: Cache, name: str, **changes: object) -> list[Result | Skipped]:
+def carried_out(own_server: Server, cache: Cache, name: str, **changes: Any) -> list[Result | Skipped]:
     case = find(name)
     assert case is not None
     told: list[Result | Skipped] = []
     bench = Bench(server=own_server, cache=cache, states=cache.folder, session="test", tell=told.append)
-    bench.carry_out(replace(case, rows=1000, repeat=1, **changes))  # type: ignore[arg-type]
+    bench.carry_out(replace(case, rows=1000, repeat=1, **changes))
     return told
 
 
@@ -47,9 +48,10 @@ def test_psql_and_syncengine_leave_the_table_that_is_expected(own_server: Server
         ("psql", None, None),
         ("syncengine", None, None),
     ]
-    assert all(
-        one.seconds > 0 and one.memory > 1e6 and one.wal > 0 for one in told if isinstance(one, Result)
-    )
+    results = [one for one in told if isinstance(one, Result)]
+    assert all(one.seconds > 0 and one.wal > 0 for one in results)
+    # psql may be over before anyone has looked at its memory.
+    assert results[1].memory > 1e6
 
 
 def _unfaithful(sql: str) -> Contender:

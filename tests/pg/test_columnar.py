@@ -246,6 +246,38 @@ def test_only_the_bad_rows_are_kept_apart(db: Database, folder: Path):
     ]
 
 
+def test_a_map_that_would_lose_a_value_is_a_bad_row(db: Database, folder: Path):
+    kind = pa.map_(pa.string(), pa.int32())
+    docs = pa.array([[("a", 1), ("b", 2)], [("a", 1), ("a", 2)], None], kind)
+    write_parquet(pa.table({"id": [1, 2, 3], "doc": docs}), folder / "rows.parquet")
+    spec = of_file(Path("rows.parquet"))
+
+    error = refused(db, None, **spec)
+
+    assert (error.code, error.message, error.detail) == (
+        "bad-row",
+        "two keys of a map are the same in JSON",
+        "the key 'a'",
+    )
+    assert str(error.location) == "rows.parquet, row 2"
+    assert "list of keys and values" in str(error.hint)
+    assert refused(db, None, **spec, sensitive=["doc"]).detail == "***"
+    report = sync(db, None, **spec, bad_rows="quarantine")
+    assert counts(report) == {"inserted": 2, "quarantined": 1}
+    assert [str(row) for row in report.bad_rows] == [
+        "rows.parquet, row 2: column doc: two keys of a map are the same in JSON (the key 'a')"
+    ]
+    assert db.execute("SELECT id, doc FROM t ORDER BY id") == [(1, {"a": 1, "b": 2}), (3, None)]
+
+
+def test_floats_of_four_bytes_are_the_integers_of_their_digits(db: Database):
+    found = pa.table({"id": pa.array([123456789.0, 7.0], pa.float32()), "n": pa.array([1.0, None])})
+
+    sync(db, found, conflict_keys=["id"])
+
+    assert db.execute("SELECT id, n FROM t ORDER BY id") == [(7, None), (123456790, 1)]
+
+
 def test_the_last_of_equal_keys_wins_in_the_order_of_the_files(db: Database, folder: Path):
     write_parquet(pa.table({"id": [1, 2], "email": ["a", "b"]}), folder / "1.parquet")
     write_parquet(pa.table({"email": ["c", "d"], "id": pa.array([2, 3], pa.int32())}), folder / "2.parquet")

@@ -18,6 +18,7 @@ from syncengine.execute.transfer import Some, copy_some
 from syncengine.model.facts import ColumnFacts, Handover, SourceFacts
 from syncengine.model.plan import CopyIn
 from syncengine.resolve.loading import Mapped, stage
+from syncengine.sql.staging import copy_binary
 from tests.arrays import ARRAYS, MAKE_TYPES, TYPES
 from tests.servers import Database
 
@@ -49,11 +50,14 @@ def step_for(facts: ColumnFacts, *, straight: bool) -> CopyIn:
 def table_of(conn: psycopg.Connection[Any], step: CopyIn, type_name: str) -> None:
     column = sql.Identifier(step.columns[0].column)
     conn.execute("DROP TABLE IF EXISTS t")
-    conn.execute(sql.SQL("CREATE TEMP TABLE t ({} {})").format(column, sql.SQL(type_name)))
+    # Among rows that were rolled back, those that come later may lie before others.
+    made = sql.SQL("CREATE TEMP TABLE t ({} {}, place serial)")
+    conn.execute(made.format(column, sql.SQL(type_name)))
 
 
-def stored(conn: psycopg.Connection[Any]) -> list[Any]:
-    return conn.execute("SELECT t::text FROM t ORDER BY ctid").fetchall()
+def stored(conn: psycopg.Connection[Any], step: CopyIn) -> list[Any]:
+    column = sql.Identifier(step.columns[0].column)
+    return conn.execute(sql.SQL("SELECT row({})::text FROM t ORDER BY place").format(column)).fetchall()
 
 
 def by_text(conn: psycopg.Connection[Any], step: CopyIn, array: Any) -> Outcome:
@@ -62,7 +66,7 @@ def by_text(conn: psycopg.Connection[Any], step: CopyIn, array: Any) -> Outcome:
         with conn.transaction(force_rollback=True):
             rows = values.rows(pa.record_batch([array], ["v"]))
             copy_some(step, conn, Some(fields=("v",), rows=rows, locate=str))
-            return "stored", stored(conn)
+            return "stored", stored(conn, step)
     except SyncError as error:
         return "refused", error.sqlstate or "22021"  # the driver refuses what is no text itself
 
@@ -75,9 +79,9 @@ def by_binary(conn: psycopg.Connection[Any], step: CopyIn, array: Any) -> Outcom
         return "declined", None
     try:
         with conn.transaction(force_rollback=True), conn.cursor() as cursor:
-            with cursor.copy("COPY pg_temp.t FROM STDIN (FORMAT binary)") as copy:
+            with cursor.copy(copy_binary(("pg_temp", "t"), [step.columns[0].column])) as copy:
                 copy.write(fields.HEADER + bytes(rows) + fields.TRAILER)
-            return "stored", stored(conn)
+            return "stored", stored(conn, step)
     except psycopg.Error as error:
         return "refused", error.sqlstate
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncengine.execute import values
+from syncengine.model.badrows import NoText
 
 TZ = dt.timezone(dt.timedelta(hours=5, minutes=30))
 
@@ -71,6 +72,23 @@ def test_plain_text(value: object, text: str | None):
 )
 def test_json(value: object, text: str):
     assert values.json(value) == text
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({True: 1, None: 2, 1.5: 3}, '{"true": 1, "null": 2, "1.5": 3}'),
+        ({b"a": 1, dt.date(2024, 1, 1): 2}, '{"\\\\x61": 1, "2024-01-01": 2}'),
+    ],
+)
+def test_keys_that_are_no_texts_are_written_as_values_are(keys: object, text: str):
+    assert values.json(keys) == text
+
+
+@pytest.mark.parametrize("keys", [{1: "a", "1": "b"}, {"x": {True: 1, "true": 2}}, [{None: 1, "null": 2}]])
+def test_keys_that_json_can_not_tell_apart_are_refused(keys: object):
+    with pytest.raises(NoText, match="two keys of a map"):
+        values.json(keys)
 
 
 JSON = st.recursive(
@@ -136,9 +154,22 @@ def test_whole_numbers_for_integer_columns_lose_their_point(value: object, text:
     assert values.to_text("plain", ["integer", "bigint"])(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([1.0, None, Decimal("2.00"), 3], '{"1",NULL,"2","3"}'),
+        ([[1.0], [1.5]], '{{"1"},{"1.5"}}'),
+        ("{1}", "{1}"),
+    ],
+)
+def test_whole_numbers_in_arrays_of_integers_lose_it_too(value: object, text: str):
+    assert values.to_text("array", ["integer[]"])(value) == text
+    assert values.to_text("array", ["integer[]", "text[]"])(value) == values.for_array(value)
+
+
 @pytest.mark.parametrize("reads", [["text"], ["character varying(5)"], ["integer", "character(3)"]])
 def test_bytes_are_refused_by_columns_of_text(reads: list[str]):
-    with pytest.raises(values.NoText):
+    with pytest.raises(NoText):
         values.to_text("plain", reads)(b"a")
 
 

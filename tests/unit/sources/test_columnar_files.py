@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from syncengine import registry
-from syncengine.errors import SyncError
+from syncengine.errors import SpecError, SyncError
 from syncengine.model.facts import Handover
 from syncengine.model.spec import SourceSpec
 from syncengine.protocols import ArrowStream, Position, Source, Whereabouts
@@ -39,7 +39,8 @@ def source(folder: Path, path: str, **options: object) -> Source:
 
 def rows(found: Source, after: int = 0) -> list[tuple[object, ...]]:
     with found.open(Handover.ROWS, Position(records=after)) as stream:
-        return list(stream)  # type: ignore[arg-type]  # rows were asked for
+        assert isinstance(stream, ArrowStream)
+        return list(stream)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.feather"])
@@ -121,6 +122,49 @@ def test_files_of_other_fields_are_refused(tmp_path: Path):
 
     assert "2.parquet has other fields" in refused(tmp_path, "*.parquet").message
     assert len(rows(source(tmp_path, "*.parquet", columns=["id"]))) == 11
+
+
+ONE = pa.table({"id": [1], "n": [1]})
+
+
+@pytest.mark.parametrize(
+    ("other", "message", "detail"),
+    [
+        pytest.param(
+            pa.table({"id": [2]}), "names the field 'n', which 2.parquet does not have", None, id="absent"
+        ),
+        pytest.param(
+            pa.table({"id": [2], "n": ["x"]}),
+            "compares the field n, which is string, with 1",
+            "in 2.parquet",
+            id="of-another-type",
+        ),
+        pytest.param(
+            pa.table([[2], [1], [2]], ["id", "n", "n"]),
+            "names the field 'n', of which 2.parquet has two",
+            None,
+            id="two-of-them",
+        ),
+    ],
+)
+def test_a_filter_must_fit_every_file_before_one_is_read(
+    tmp_path: Path, other: Any, message: str, detail: str | None
+):
+    write(tmp_path, "1.parquet", ONE)
+    write(tmp_path, "2.parquet", other)
+
+    with pytest.raises(SpecError) as failure:
+        source(tmp_path, "*.parquet", columns=["id"], filter="n = 1").describe()
+
+    assert message in failure.value.message
+    assert failure.value.detail == detail
+
+
+def test_a_filter_may_fit_files_of_other_types(tmp_path: Path):
+    write(tmp_path, "1.parquet", ONE)
+    write(tmp_path, "2.parquet", pa.table({"id": [2], "n": [1.0]}))
+
+    assert rows(source(tmp_path, "*.parquet", filter="n = 1", columns=["id"])) == [(1,), (2,)]
 
 
 def test_two_fields_of_one_name_are_refused(tmp_path: Path):
