@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syncengine.model.plan import Check, Step
 from syncengine.model.task import Task
-from syncengine.sql import changes, publish, steps, versions
+from syncengine.sql import publish, steps, versions
 
 
 class History:
@@ -23,7 +23,7 @@ class History:
             *_every_version_begins(task),
             *publish.collecting(task),
             publish.keep("classify: join with the current versions", versions.classify(task)),
-            publish.keep("mark the current versions whose keys are gone", changes.mark_gone(task, current)),
+            *publish.gone(task, "the current versions whose keys are gone", current),
             *publish.counted(task),
             publish.write("close the versions of keys that are gone", versions.close_gone(task), "deleted"),
             publish.write("close the versions that change", versions.close_changed(task), None),

@@ -20,7 +20,7 @@ class Mirror:
         return (
             *publish.collecting(task),
             publish.keep("classify: join with the target", changes.classify(task, new="insert")),
-            publish.keep("mark the stored rows that are gone", changes.mark_gone(task)),
+            *publish.gone(task, "the stored rows that are gone"),
             *publish.counted(task),
             *publish.applied(task, deletes=True),
             *publish.handed_out(task),

@@ -30,7 +30,7 @@ class Replace:
 def _by_key(task: Task) -> tuple[Step, ...]:
     return (
         publish.keep("classify: join with the target", changes.classify(task, new="insert")),
-        publish.keep("mark the stored rows that are gone", changes.mark_gone(task)),
+        *publish.gone(task, "the stored rows that are gone"),
     )
 
 

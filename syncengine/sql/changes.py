@@ -28,6 +28,7 @@ from syncengine.sql.names import beside, commas, ident
 from syncengine.sql.staging import carried
 
 CHANGES = ("pg_temp", "changes")
+GONE = ("pg_temp", "gone")
 
 New = Literal["insert", "skipped"]
 
@@ -184,10 +185,11 @@ def new_value(item: Assignment) -> Composed:
     return cast(expression(item.expression), item.base_type)
 
 
-def mark_gone(task: Task, only: Composed | None = None) -> Composed:
-    """Return the statement that adds the stored rows to delete: those that no staged row matches.
+def find_gone(task: Task, only: Composed | None = None) -> Composed:
+    """Return the statement that finds the stored rows to delete: those that no staged row matches.
 
     They lie within `delete.scope`, are live, meet `conflict_where` and the condition `only`; no bad row may be theirs.
+    The server's processes share the work of filling a new table, as they don't for one that is there already.
     """
     tests: list[Composable] = [
         SQL("NOT EXISTS (SELECT FROM {} AS excluded WHERE {})").format(ident(*task.relation), match(task))
@@ -202,9 +204,15 @@ def mark_gone(task: Task, only: Composed | None = None) -> Composed:
         tests.append(only)
     if task.tolerant:
         tests.append(spared(task))
-    columns = commas(ident(name) for name in (op_column(task), *place_columns(task)))
-    text = SQL("INSERT INTO {} ({}) SELECT 'delete', target.ctid, target.tableoid FROM {} AS target WHERE {}")
-    return text.format(ident(*CHANGES), columns, stored(task), SQL(" AND ").join(tests))
+    text = SQL("CREATE TEMPORARY TABLE {} ON COMMIT DROP AS SELECT {} FROM {} AS target WHERE {}")
+    return text.format(ident(*GONE), commas(place_of_target(task)), stored(task), SQL(" AND ").join(tests))
+
+
+def mark_gone(task: Task) -> Composed:
+    """Return the statement that adds the stored rows to delete to the changes."""
+    op, tid, table = (ident(name) for name in (op_column(task), *place_columns(task)))
+    text = SQL("INSERT INTO {} ({}, {}, {}) SELECT 'delete', {}, {} FROM {}")
+    return text.format(ident(*CHANGES), op, tid, table, tid, table, ident(*GONE))
 
 
 def returns_all(task: Task) -> bool:

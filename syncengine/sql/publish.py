@@ -31,6 +31,14 @@ def keep(title: str, statement: Composed) -> RunSql:
     return RunSql(title=title, sql=text(statement))
 
 
+def gone(task: Task, title: str, only: Composed | None = None) -> tuple[Step, ...]:
+    """Return the steps that add the stored rows to delete to the changes."""
+    return (
+        keep(f"find {title}", changes.find_gone(task, only)),
+        keep("add them to the changes", changes.mark_gone(task)),
+    )
+
+
 def counted(task: Task) -> tuple[Step, ...]:
     """Return the steps that count the classes and stop where a limit is broken."""
     # With the classes' shares the server sees whether few or most rows are updated, and joins accordingly.
