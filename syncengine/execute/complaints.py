@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from syncengine.errors import (
     AmbiguousKey,
     BooksDoNotClose,
+    Conflict,
     DuplicateKeys,
     NullKeys,
     SyncError,
@@ -71,6 +72,17 @@ def unclosed_part(pending: Counts, *, exact: bool) -> BooksDoNotClose | None:
         f"{pending.to_insert} rows were to be inserted and {pending.to_update} updated, but"
         f" {pending.inserted} were inserted and {pending.updated} updated",
         hint="nothing of this chunk was published; run it again",
+    )
+
+
+def overtaken(pending: Counts) -> Conflict | None:
+    """Return the error if a row to update was not: the last attempt may meet a row that others have just made."""
+    missed = pending.to_update - pending.updated
+    if missed <= 0:
+        return None
+    return Conflict(
+        f"another writer made and changed {missed} of the rows to update while they were being classified",
+        hint="run it again when the other writer is done",
     )
 
 

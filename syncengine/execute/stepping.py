@@ -17,7 +17,7 @@ from syncengine.connect import wrap
 from syncengine.errors import BadRow, SyncError
 from syncengine.execute import badrows, chunks, probing, tolerant, transfer
 from syncengine.execute.blame import run_parted
-from syncengine.execute.complaints import complaint, taken_over, unclosed
+from syncengine.execute.complaints import complaint, overtaken, taken_over, unclosed
 from syncengine.execute.endings import DoneAlready, NothingToDo
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
 from syncengine.execute.masking import masking
@@ -109,6 +109,9 @@ class Steps:
 
     def close(self, unit: Unit, *, exact: bool, **place: object) -> None:
         """Close the books of a transaction and note it in the ledger, with its place in the source if it has one."""
+        error = overtaken(self.report.pending) if unit.exact and not exact else None
+        if error is not None:
+            raise error
         if unit.publishes:
             self._close_books(exact=exact)
         for step in unit.closing:

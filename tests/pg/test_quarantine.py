@@ -448,6 +448,7 @@ def test_first_bad_row_fails_and_others_are_told(newdb: Database, tmp_path: Path
     assert done.returncode == 1
     assert entry["error"]["location"]["line"] == 3
     assert "rows.csv:7: column id" in entry["error"]["detail"]
+    assert entry["error"]["detail"].endswith("; and 15 more at least")
     assert len(entry["bad_rows"]) == 20
 
 

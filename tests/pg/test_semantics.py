@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 import syncengine
+from syncengine.model import events as ev
 from tests.servers import Database
 
 STRATEGIES = ["staged", "rows"]
@@ -292,6 +293,36 @@ def test_under_constant_contention_the_last_attempt_is_read_committed(db: Databa
     assert (report.retries, report.updated) == (2, 1)
     assert touched == 2
     assert db.execute("SELECT hits FROM t WHERE id = 1") == [(102,)]
+
+
+def test_a_row_that_comes_and_changes_during_the_last_attempt_is_not_passed_over(db: Database) -> None:
+    """Its place is known from when it came, and it is not there any more."""
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    db.execute("INSERT INTO t VALUES (1, 'old')")
+
+    attempt = 0
+
+    def disturb(event: ev.Event) -> None:
+        nonlocal attempt
+        match event:
+            case ev.UnitStarted(unit="publish"):
+                attempt = event.attempt
+            case ev.StepStarted() if event.step.startswith("classify"):
+                theirs = "UPDATE t SET v = 'later' WHERE id = 1", "INSERT INTO t VALUES (2, 'theirs')"
+                db.execute(theirs[attempt - 1])
+            case ev.StepFinished() if event.step.startswith("classify") and attempt == 2:
+                db.execute("UPDATE t SET v = 'theirs again' WHERE id = 2")
+
+    spec = {
+        "name": "t",
+        "target": "t",
+        "conflict_keys": ["id"],
+        "execution": {"retries": 1, "method": "staged"},
+    }
+    with pytest.raises(syncengine.Conflict, match="made and changed 1 of the rows"):
+        syncengine.run(spec, source=[{"id": n, "v": "new"} for n in (1, 2)], connection=db.url, emit=disturb)
+
+    assert db.execute("SELECT * FROM t ORDER BY id") == [(1, "later"), (2, "theirs again")]
 
 
 def test_two_runs_at_once_end_as_if_one_came_after_the_other(db: Database) -> None:
