@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from syncengine.model.spec import Spec
     from syncengine.targets import Targets
 
-# Bad rows that an error's text names beside the first one; the report has more.
-MOST_TOLD = 4
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
@@ -156,9 +153,7 @@ def _tell_of_more(
         error.location = Location(first.place, first.line)
     others = [str(sample) for sample in samples if Location(sample.place, sample.line) != error.location]
     if len(samples) > 1 and others:
-        unsaid = len(others) - MOST_TOLD
-        more = "; ".join([*others[:MOST_TOLD], *([f"and {unsaid} more at least"] if unsaid > 0 else [])])
-        more = f"more bad rows: {more}"
+        more = "".join(["more bad rows:", *(f"\n    {other}" for other in others)])
         error.detail = f"{error.detail}; {more}" if error.detail else more
     run.emit(ev.BadRowsFound(unit="", rows=len(samples), samples=samples))
 

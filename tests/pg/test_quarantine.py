@@ -448,7 +448,7 @@ def test_first_bad_row_fails_and_others_are_told(newdb: Database, tmp_path: Path
     assert done.returncode == 1
     assert entry["error"]["location"]["line"] == 3
     assert "rows.csv:7: column id" in entry["error"]["detail"]
-    assert entry["error"]["detail"].endswith("; and 15 more at least")
+    assert len(entry["error"]["detail"].split("\n")) == 20
     assert len(entry["bad_rows"]) == 20
 
 
@@ -459,7 +459,7 @@ def test_constraint_that_fails_a_run_is_told_with_the_place_of_its_row(newdb: Da
         syncengine.run(spec, connection=newdb.url)
 
     assert {str(caught.value.location)} <= {"rows.csv:3", "rows.csv:4"}
-    assert "more bad rows: rows.csv:" in str(caught.value.detail)
+    assert "more bad rows:\n    rows.csv:" in str(caught.value.detail)
 
 
 def test_rows_that_the_table_refuses_are_told_beside_those_that_cannot_be_read(
