@@ -187,6 +187,8 @@ def _whole(task: Task, mode: Mode, stage: QualifiedName, load: QualifiedName) ->
 def _reasons(task: Task) -> tuple[str, ...]:
     rows = "an unknown number of rows" if task.rows is None else f"about {task.rows:,} rows"
     reasons = [f"{rows}, {len(task.loaded)} columns"]
+    if task.table.rows is not None and task.keys:
+        reasons.append(f"about {task.table.rows:,} rows are stored, with which they are joined once")
     if Handover.CSV_BYTES in task.source.handovers:
         reasons.append("the source hands over CSV bytes")
     if Handover.ARROW in task.source.handovers:

@@ -25,7 +25,12 @@ UPDATE = "UPDATE_GOLDEN"
 BY_ID = an_index("id", name="orders_pkey", primary=True, constraint="orders_pkey")
 KEY = a_column("id bigint", not_null=True)
 ORDERS = a_table(
-    KEY, "name text", "qty numeric(8,2)", "updated_at timestamp with time zone", indexes=(BY_ID,)
+    KEY,
+    "name text",
+    "qty numeric(8,2)",
+    "updated_at timestamp with time zone",
+    indexes=(BY_ID,),
+    rows=5_000_000,
 )
 MANY = a_source("id", "name", "qty", "updated_at", rows=1_200_000, exact=False)
 
