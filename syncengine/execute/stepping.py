@@ -5,24 +5,24 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import assert_never
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import BadRow, SyncError
-from syncengine.execute import badrows, chunks, probing, tolerant, transfer
+from syncengine.execute import badrows, chunks, probing, settings, tolerant, transfer
 from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, overtaken, taken_over, unclosed
 from syncengine.execute.endings import DoneAlready, NothingToDo
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
 from syncengine.execute.masking import masking
 from syncengine.execute.returning import PendingFile, write
-from syncengine.ledger import Entry, lease_seconds
+from syncengine.ledger import Entry
 from syncengine.model import events as ev
 from syncengine.model.plan import (
     Check,
@@ -46,10 +46,7 @@ from syncengine.model.plan import (
 )
 from syncengine.model.report import Report
 from syncengine.protocols import Source
-from syncengine.sql.ledger import COUNTERS, PART_SETTING
-
-PINNED_PATH = "pg_catalog, pg_temp"
-
+from syncengine.sql.ledger import COUNTERS
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -104,8 +101,8 @@ class Steps:
         self._emit(event)
 
     def prepare(self, *more: tuple[str, str]) -> None:
-        """Set what the statements of a transaction rely on, and settings of its own."""
-        self.connection.execute(_set_locally([*self._settings(), *more]))
+        """Set what the statements of a transaction rely on (execute/settings.py)."""
+        settings.prepare(self.connection, self.plan, self.part, *more)
 
     def close(self, unit: Unit, *, exact: bool, **place: object) -> None:
         """Close the books of a transaction and note it in the ledger, with its place in the source if it has one."""
@@ -163,12 +160,6 @@ class Steps:
                 raise
             return False
         return True
-
-    def _settings(self) -> list[tuple[str, str]]:
-        pairs = [("search_path", PINNED_PATH), *self.plan.settings]
-        # A client that was stopped must not hold its locks for ever.
-        pairs.append(("idle_in_transaction_session_timeout", f"{round(lease_seconds() * 1000)}ms"))
-        return pairs + ([(PART_SETTING, str(self.part))] if self.part else [])
 
     def timed(self, unit: Unit, step: Step, carry_out: Callable[[], int] | None = None) -> None:
         """Carry out a step, by `carry_out` if that is given; tell how many rows it was about and how long it took."""
@@ -229,46 +220,29 @@ class Steps:
                 assert_never(step)
 
     def _run_sql(self, unit: Unit, step: RunSql) -> int:
-        self._use_path(step.own_path)
-        with self._under(step.settings):
+        own = settings.under(self.connection, self.plan, step.settings)
+        with settings.path(self.connection, self.plan, own=step.own_path), own:
             rows = run_parted(step, self.connection) if step.parts else self._rows(step)
-        self._use_path(False, after=step.own_path)
         if step.counts is not None:
             self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=rows))
         return rows
 
-    @contextmanager
-    def _under(self, settings: Sequence[tuple[str, str]]) -> Iterator[None]:
-        """Set what holds for one statement only."""
-        if settings:
-            self.connection.execute(_set_locally(settings))
-        yield
-        if settings:
-            reset = [SQL("SET LOCAL {} TO DEFAULT").format(Identifier(name)) for name, _ in settings]
-            self.connection.execute(SQL("; ").join(reset))
-            self.prepare()
-
     def _rows(self, step: RunSql) -> int:
         return max(0, self.connection.execute(step.sql.encode()).rowcount)
 
-    def _use_path(self, own: bool, *, after: bool = True) -> None:
-        """Switch to the role's own search_path, or back to the pinned one `after` that."""
-        if own or after:
-            path = self.plan.search_path if own else PINNED_PATH
-            self.connection.execute("SELECT pg_catalog.set_config('search_path', %s, true)", [path])
+    def _use_path(self, own: bool) -> None:
+        settings.use_path(self.connection, self.plan, own=own)
 
     def _copy(self, unit: Unit, step: CopyIn) -> int:
         return self.copied(unit, step, lambda: transfer.copy(step, self.connection, self.source, self.emit))
 
     def copied(self, unit: Unit, step: CopyIn, copy: Callable[[], transfer.Sent]) -> int:
         """Carry out a COPY, of the whole source or of a chunk; return how many rows the server took."""
-        self._use_path(step.own_path, after=False)
-        # A statement's time limit would count the time the source takes as well.
-        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
-        sent = copy()
-        limit = dict(self.plan.settings)["statement_timeout"]
-        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
-        self._use_path(False, after=step.own_path)
+        with (
+            settings.path(self.connection, self.plan, own=step.own_path),
+            settings.unlimited(self.connection, self.plan),
+        ):
+            sent = copy()
         self.kinds = sent.kinds
         self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
         if step.counts is not None:
@@ -277,17 +251,15 @@ class Steps:
         return sent.taken
 
     def _stage(self, unit: Unit, step: StageRecords) -> int:
-        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', '0', true)")
         facts = self.source.describe()
         stager = tolerant.Stager(step, self.connection, facts, self.plan.sensitive, self.plan.target)
         enough = self.enough or badrows.enough(step.most)
-        tolerant.stage(stager, self.source, self.emit, most=self.most, enough=enough)
+        with settings.unlimited(self.connection, self.plan):
+            tolerant.stage(stager, self.source, self.emit, most=self.most, enough=enough)
         if step.most is not None and step.most.count is not None and stager.bad > step.most.count:
             bad = ev.BadRowsFound(unit=unit.name, rows=stager.bad, samples=tuple(stager.samples))
             self.emit(bad)
             raise badrows.excess(step.most, bad, stager.rows, step.location)
-        limit = dict(self.plan.settings)["statement_timeout"]
-        self.connection.execute("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [limit])
         if stager.bad and not step.tolerates:
             raise BadRow(str(stager.samples[0]))
         if stager.kinds is not None and facts.csv is None:
@@ -366,10 +338,8 @@ class Steps:
         return len(found)
 
     def _failing(self, step: CheckResult) -> tuple[FailedCheck, ...]:
-        self._use_path(True)
-        found = failing(step, self.connection)
-        self._use_path(False)
-        return found
+        with settings.path(self.connection, self.plan, own=True):
+            return failing(step, self.connection)
 
     def _block(self, error: SyncError) -> None:
         raise error
@@ -395,8 +365,3 @@ class Steps:
         error = unclosed(self.report.books, self.report.pending, exact=exact)
         if error is not None:
             raise error
-
-
-def _set_locally(pairs: Sequence[tuple[str, str]]) -> Composed:
-    calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
-    return SQL("SELECT {}").format(SQL(", ").join(calls))

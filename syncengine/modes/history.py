@@ -23,7 +23,7 @@ class History:
             *_every_version_begins(task),
             *publish.collecting(task),
             publish.keep("classify: join with the current versions", versions.classify(task)),
-            *publish.gone(task, "the current versions whose keys are gone", current),
+            *publish.mark_gone(task, "the current versions whose keys are gone", current),
             *publish.counted(task),
             publish.write("close the versions of keys that are gone", versions.close_gone(task), "deleted"),
             publish.write("close the versions that change", versions.close_changed(task), None),

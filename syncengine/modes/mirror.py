@@ -20,7 +20,7 @@ class Mirror:
         return (
             *publish.collecting(task),
             publish.keep("classify: join with the target", changes.classify(task, new="insert")),
-            *publish.gone(task, "the stored rows that are gone"),
+            *publish.mark_gone(task, "the stored rows that are gone"),
             *publish.counted(task),
             *publish.applied(task, deletes=True),
             *publish.handed_out(task),

@@ -30,7 +30,7 @@ class Replace:
 def _by_key(task: Task) -> tuple[Step, ...]:
     return (
         publish.keep("classify: join with the target", changes.classify(task, new="insert")),
-        *publish.gone(task, "the stored rows that are gone"),
+        *publish.mark_gone(task, "the stored rows that are gone"),
     )
 
 

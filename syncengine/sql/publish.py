@@ -6,7 +6,7 @@ from psycopg.sql import Composed
 
 from syncengine.model.plan import Check, CheckLimits, Classify, Counter, RunSql, Step, WriteFile
 from syncengine.model.task import Task
-from syncengine.sql import apply, changes, outcome, returned, samples, staging
+from syncengine.sql import apply, changes, gone, outcome, returned, samples, staging
 from syncengine.sql.steps import text
 
 Settings = tuple[tuple[str, str], ...]
@@ -31,11 +31,11 @@ def keep(title: str, statement: Composed) -> RunSql:
     return RunSql(title=title, sql=text(statement))
 
 
-def gone(task: Task, title: str, only: Composed | None = None) -> tuple[Step, ...]:
+def mark_gone(task: Task, title: str, only: Composed | None = None) -> tuple[Step, ...]:
     """Return the steps that add the stored rows to delete to the changes."""
     return (
-        keep(f"find {title}", changes.find_gone(task, only)),
-        keep("add them to the changes", changes.mark_gone(task)),
+        keep(f"find {title}", gone.find(task, only)),
+        keep("add them to the changes", gone.mark(task)),
     )
 
 
@@ -133,7 +133,7 @@ def _no_cascade(task: Task) -> tuple[Step, ...]:
     return tuple(
         Check(
             title=f"no delete cascades to {key.schema}.{key.table} ({key.name})",
-            sql=text(changes.check_cascade(task, key)),
+            sql=text(gone.check_cascade(task, key)),
             failure="would-cascade",
             message=f"rows of {key.schema}.{key.table} that would be deleted with those they refer to ({key.name})",
             hint="say that this is meant: `delete: {cascade: true}`, or keep the rows: `delete: {soft: …}`",
