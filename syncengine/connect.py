@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -136,6 +137,12 @@ def cancel(connection: psycopg.Connection[Any], patience: float) -> None:
     """Have the server end the statement under way, and wait so many seconds for it to be asked; errors are no news."""
     with suppress(psycopg.Error):
         connection.cancel_safe(timeout=patience)
+
+
+def cut(connection: psycopg.Connection[Any]) -> None:
+    """Close a connection below the driver: a thread that waits for its server goes on with an error."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as own:
+        own.shutdown(socket.SHUT_RDWR)
 
 
 def describe(url: str) -> str:

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING
 
-from syncengine.connect import cancel
+from syncengine import stopping
 from syncengine.errors import DependencyFailed, SyncError
 from syncengine.job import Failed
 from syncengine.jobs import Ready, carry_out, not_started
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg.rows import TupleRow
 
-# How long stopped specs get to undo what they did, and when they are told once more.
+# How long stopped specs get to undo what they did.
 PATIENCE = 1.2
-_REMINDER = 0.4
 
 
 def carry_out_all(
@@ -185,13 +183,9 @@ class _Crew:
         with self._changed:
             self.stopping = True
             self._changed.notify_all()
-        deadline = monotonic() + PATIENCE
-        while any(thread.is_alive() for thread in threads) and monotonic() < deadline:
-            with self._changed:
-                running = list(self._running.values())
-            for listener, connection in running:
-                if not listener.tidying:
-                    threading.Thread(target=cancel, args=(connection, PATIENCE), daemon=True).start()
-            reminder = monotonic() + _REMINDER
-            for thread in threads:
-                thread.join(max(0, reminder - monotonic()))
+        stopping.end(threads, self._busy, PATIENCE)
+
+    def _busy(self) -> list[psycopg.Connection[TupleRow]]:
+        """Return the connections of specs that are to be stopped: those that tidy up are left alone."""
+        with self._changed:
+            return [connection for listener, connection in self._running.values() if not listener.tidying]

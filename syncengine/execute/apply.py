@@ -31,12 +31,10 @@ Answer = TypeVar("Answer")
 class Run(Steps):
     """One carrying-out of one plan: its units, each as often as it takes.  Raises SyncError.
 
-    `leads`: the ledger knows the run by this one's connection.  `left_behind`: the server did not end a statement on
-    it in time, so that nothing else can be done there.
+    `leads`: the ledger knows the run by this one's connection.
     """
 
     leads = True
-    left_behind = False
 
     def beside(self, emit: ev.Emit, *, own: bool) -> Run:
         """Return a run of the same plan and entry with its own books, on a connection of its own or on this one's."""
@@ -65,7 +63,7 @@ class Run(Steps):
         """
         failure: BaseException | None = None
         place, losses = 0, 0
-        while place < len(units) and not self.left_behind:
+        while place < len(units):
             unit = units[place]
             try:
                 if unit.always if failure is not None else not (self.over and not unit.always):

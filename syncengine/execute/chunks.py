@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 # The parameters of a Record beside its counters, where they mean nothing.
 NO_PLACE: Mapping[str, object] = {"number": 1, "starts": None, "ends": None, "complete": True}
-
-
+# A commit that does not wait for the disk.
 NOT_WAITING = ("synchronous_commit", "off")
 
 

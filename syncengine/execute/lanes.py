@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from psycopg.pq import TransactionStatus
 
-from syncengine import ledger
-from syncengine.connect import cancel
+from syncengine import ledger, stopping
+from syncengine.connect import cut
 from syncengine.errors import ConnectionFailed, SyncError
 from syncengine.execute.endings import StagingGone
 from syncengine.model import events as ev
@@ -24,14 +24,15 @@ from syncengine.model.plan import Unit
 
 if TYPE_CHECKING:
     from syncengine.execute.apply import Run
+    from syncengine.execute.stepping import Connection
 
 # The server's disk and the end of the table are shared: more lanes than these gain little.
 MOST = 4
 # How often is looked whether an earlier chunk waits for a later one, and whether the run is to stop.
 LOOK_SECONDS = 0.1
-# How long cancelled statements get to end, and when they are cancelled once more: between two of them nothing is.
+# How long cancelled statements get to end, and then what waits for a connection that was cut.
 PATIENCE = 1.0
-_REMINDER = 0.25
+_MOMENT = 0.2
 
 Turn = Callable[[], None]
 
@@ -215,13 +216,17 @@ class _Lanes:
         with self._shared.changed:
             self._shared.stopped = self._shared.closed = True
             self._shared.changed.notify_all()
-        deadline = time.monotonic() + PATIENCE
-        while (alive := [lane for lane in self._lanes if lane.alive]) and time.monotonic() < deadline:
-            for lane in alive:
-                threading.Thread(target=lane.cancel, daemon=True).start()
-            reminder = time.monotonic() + _REMINDER
-            for lane in alive:
-                lane.thread.join(max(0.0, reminder - time.monotonic()))
+        threads = [lane.thread for lane in self._lanes]
+        if not stopping.end(threads, self._busy, PATIENCE):
+            for connection in self._busy():
+                cut(connection)
+            stopping.end(threads, list, _MOMENT)
+
+    def _busy(self) -> list[Connection]:
+        """Return the connections on which there may be a statement under way."""
+        return [
+            lane.connection for lane in self._lanes if lane.thread.is_alive() and lane.connection is not None
+        ]
 
     def _raise_failure(self) -> None:
         failures = self._shared.failures
@@ -253,15 +258,10 @@ class _Lane:
         self._run.over |= self._lane.over
         if self._own:
             self._run.connection = self._lane.connection
-            self._run.left_behind = self.alive
 
     @property
-    def alive(self) -> bool:
-        return self.thread.is_alive()
-
-    def cancel(self) -> None:
-        if self._lane is not None:
-            cancel(self._lane.connection, PATIENCE)
+    def connection(self) -> Connection | None:
+        return None if self._lane is None else self._lane.connection
 
     def _live(self) -> None:
         try:

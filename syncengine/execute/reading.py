@@ -115,7 +115,6 @@ class _RowReading(Rereading[tuple[RowBatch, int]]):
 
     def take(self, most: int | None) -> Iterator[Sequence[Row]]:
         """Yield rows, that many at most, and move `place` behind them."""
-        self._kept.clear()
         while most != 0 and not self.done:
             batch, start = self._ahead.popleft()
             rows = batch.rows[start : None if most is None else start + most]
@@ -130,6 +129,7 @@ class _RowReading(Rereading[tuple[RowBatch, int]]):
     def chunk(self, size: ChunkSize) -> RowChunk | None:
         if self.ended:
             return None
+        self._kept.clear()
         self._chunk = begun = RowChunk(self, size)
         return begun
 

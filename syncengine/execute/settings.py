@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.ledger import lease_seconds
 from syncengine.model.plan import Plan
@@ -22,25 +22,28 @@ PINNED_PATH = "pg_catalog, pg_temp"
 
 
 def prepare(connection: Connection[TupleRow], plan: Plan, part: int, *more: Setting) -> None:
-    """Set what all statements of a transaction rely on; `part` is the number of its chunk, 0 if it has none."""
+    """Set what all statements of a transaction rely on; `part` is the number of its chunk, 0 if it has none.
+
+    `more` holds but where the plan says otherwise.
+    """
     pairs = [("search_path", PINNED_PATH), *plan.settings]
     # A client that was stopped must not hold its locks for ever.
     pairs.append(("idle_in_transaction_session_timeout", f"{round(lease_seconds() * 1000)}ms"))
     if part:
         pairs.append((PART_SETTING, str(part)))
-    connection.execute(_locally([*pairs, *more]))
+    connection.execute(_locally([*more, *pairs]))
 
 
 @contextmanager
-def under(connection: Connection[TupleRow], plan: Plan, own: Sequence[Setting]) -> Iterator[None]:
+def under(connection: Connection[TupleRow], own: Sequence[Setting]) -> Iterator[None]:
     """Set what holds for one statement only."""
-    if own:
-        connection.execute(_locally(own))
+    if not own:
+        yield
+        return
+    before = connection.execute(_locally(own, before=True)).fetchone()
+    assert before is not None
     yield
-    if own:
-        reset = [SQL("SET LOCAL {} TO DEFAULT").format(Identifier(name)) for name, _ in own]
-        connection.execute(SQL("; ").join(reset))
-        connection.execute(_locally(plan.settings))  # some of them may be the plan's
+    connection.execute(_locally([(name, str(value)) for (name, _), value in zip(own, before, strict=False)]))
 
 
 @contextmanager
@@ -66,6 +69,8 @@ def path(connection: Connection[TupleRow], plan: Plan, *, own: bool) -> Iterator
         use_path(connection, plan, own=False)
 
 
-def _locally(pairs: Sequence[Setting]) -> Composed:
+def _locally(pairs: Sequence[Setting], *, before: bool = False) -> Composed:
+    """Return the query that sets what is given; `before`: what was set until then comes first in its row."""
+    now = [SQL("pg_catalog.current_setting({})").format(Literal(name)) for name, _ in pairs if before]
     calls = [SQL("pg_catalog.set_config({}, {}, true)").format(Literal(n), Literal(v)) for n, v in pairs]
-    return SQL("SELECT {}").format(SQL(", ").join(calls))
+    return SQL("SELECT {}").format(SQL(", ").join([*now, *calls]))

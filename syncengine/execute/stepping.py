@@ -220,7 +220,7 @@ class Steps:
                 assert_never(step)
 
     def _run_sql(self, unit: Unit, step: RunSql) -> int:
-        own = settings.under(self.connection, self.plan, step.settings)
+        own = settings.under(self.connection, step.settings)
         with settings.path(self.connection, self.plan, own=step.own_path), own:
             rows = run_parted(step, self.connection) if step.parts else self._rows(step)
         if step.counts is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 import syncengine
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
+from tests.conftest import ROOT
 from tests.processes import ENOUGH, Ended, interrupted, started, wait_until
 from tests.runs import counts
 from tests.servers import Database
@@ -194,8 +197,7 @@ SLOW = "name: t\nsource: t.csv\ntarget: t\nmode: insert\n" + (
 )
 
 
-@contextmanager
-def three_at_work(db: Database, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def a_slow_table(db: Database) -> None:
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
     db.execute(
         "CREATE FUNCTION slow(v text) RETURNS boolean LANGUAGE sql AS 'SELECT pg_sleep(0.05) IS NOT NULL'"
@@ -203,6 +205,11 @@ def three_at_work(db: Database, folder: Path) -> Iterator[subprocess.Popen[str]]
     db.execute("ALTER TABLE t ADD CHECK (slow(v))")
     write()
     Path("s.yaml").write_text(SLOW)
+
+
+@contextmanager
+def three_at_work(db: Database, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    a_slow_table(db)
     with started(folder, "run", "s.yaml", "--connection", db.url) as process:
         wait_until(lambda: db.one(f"SELECT count(*) {OURS} AND query LIKE 'COPY%'") == 3)
         yield process
@@ -222,20 +229,52 @@ def test_an_interruption_ends_all_of_them(db: Database, tmp_path: Path):
     check_interrupted(db, ended)
 
 
+@contextmanager
+def standing_still(db: Database) -> Iterator[None]:
+    pids = db.execute(f"SELECT pid {OURS} AND query LIKE 'COPY%'")
+    servers = [psutil.Process(int(str(pid))) for (pid,) in pids]
+    for server in servers:
+        server.suspend()
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.resume()
+
+
 @pytest.mark.direct
 def test_connections_that_stand_still_are_left_behind(db: Database, tmp_path: Path):
-    with three_at_work(db, tmp_path) as process:
-        pids = db.execute(f"SELECT pid {OURS} AND query LIKE 'COPY%'")
-        servers = [psutil.Process(int(str(pid))) for (pid,) in pids]
-        for server in servers:
-            server.suspend()
-        try:
-            ended = interrupted(process, signal.SIGINT)
-        finally:
-            for server in servers:
-                server.resume()
+    with three_at_work(db, tmp_path) as process, standing_still(db):
+        ended = interrupted(process, signal.SIGINT)
 
     check_interrupted(db, ended)
+
+
+CALLER = """
+import sys, syncengine
+try:
+    syncengine.run("s.yaml", connection=sys.argv[1])
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.direct
+def test_a_caller_gets_its_interruption_though_the_server_stands_still(db: Database, tmp_path: Path):
+    a_slow_table(db)
+    process = subprocess.Popen(
+        [sys.executable, "-c", CALLER, db.url], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: db.one(f"SELECT count(*) {OURS} AND query LIKE 'COPY%'") == 3)
+        with standing_still(db):
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+
+    assert (out, "Traceback" in err) == ("interrupted\n", False), err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""Chunks of rows and of Arrow batches: each row is in one of them, however often a chunk is begun or given up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from syncengine.execute.batches import ArrowChunk
+from syncengine.execute.reading import RowChunk, reading
+from syncengine.model.facts import Handover
+from syncengine.model.plan import CopyIn
+from syncengine.protocols import ChunkSize
+from syncengine.sources._frames import frame_source
+from syncengine.sources._iterable import IterableSource
+
+ROWS = 10
+
+
+def a_step(handover: Handover) -> CopyIn:
+    return CopyIn(title="", sql="", schema="", table="", columns=(), handover=handover)
+
+
+def once() -> Any:
+    return IterableSource((number,) for number in range(ROWS))
+
+
+def again() -> Any:
+    return IterableSource([(number,) for number in range(ROWS)])
+
+
+def batches() -> Any:
+    found = pa.RecordBatch.from_pydict({"n": list(range(ROWS))})
+    cut = (found.slice(at, 3) for at in range(0, ROWS, 3))
+    return frame_source(pa.RecordBatchReader.from_batches(found.schema, cut))
+
+
+def rows(chunk: RowChunk | ArrowChunk, most: int | None) -> Iterator[int]:
+    """Yield the rows of a chunk, of so many batches at most."""
+    for batch in islice(chunk.batches(), most):
+        yield from batch.column(0).to_pylist() if isinstance(chunk, ArrowChunk) else (one[0] for one in batch)
+
+
+# For each chunk how many rows it may have, and how many of its batches are read before it is given up, time after time.
+TRIES = st.lists(st.tuples(st.integers(1, 4), st.lists(st.integers(0, 3), max_size=2)), max_size=12)
+
+
+@pytest.mark.parametrize(
+    ("make", "handover"),
+    [(once, Handover.ROWS), (again, Handover.ROWS), (batches, Handover.ARROW)],
+    ids=["once", "again", "arrow"],
+)
+@settings(deadline=None)
+@given(tries=TRIES)
+def test_no_row_is_lost_or_comes_twice_where_chunks_are_begun_anew(make: Any, handover: Handover, tries: Any):
+    passed: list[int] = []
+    with reading(a_step(handover), make()) as found:
+        for most, given_up in [*tries, *[(ROWS, [])] * 2]:
+            size = ChunkSize(records=most)
+            for batches_read in given_up:
+                chunk = found.chunk(size)
+                if chunk is None:
+                    break
+                assert isinstance(chunk, RowChunk | ArrowChunk)
+                list(rows(chunk, batches_read))
+                found.rewind()
+            chunk = found.chunk(size)
+            if chunk is None:
+                break
+            assert isinstance(chunk, RowChunk | ArrowChunk)
+            assert chunk.start.records == len(passed)
+            passed += rows(chunk, None)
+            assert chunk.end.records == len(passed)
+
+    assert passed == list(range(ROWS))
