@@ -56,10 +56,12 @@ def _places(text: str) -> int:
 
 
 def _seconds(precision: int, input_type: str) -> Rule:
-    fine = re.compile(rf"(?::\d\d|t\d{{6}}|\b\d{{6}})\.\d{{{precision}}}\d*[1-9]", re.IGNORECASE)
+    fine = re.compile(rf"(?::\d\d?|[t ]\d{{4}}|t\d{{6}}|\b\d{{6}})\.\d{{{precision}}}\d*[1-9]", re.IGNORECASE)
 
     def fault(text: str) -> str | None:
         return f"{input_type} would round it" if fine.search(text) else None
 
-    suspect = rb"\.(?:(?<=:\d\d\.)|(?<=\d{6}\.))\d{%d}\d*[1-9]" % precision
+    clocks = (rb":\d\d", rb":\d", rb"\d{6}", rb"[Tt ]\d{4}")
+    ahead = rb"|".join(rb"(?<=%s\.\d{%d})" % (clock, precision) for clock in clocks)
+    suspect = rb"\.\d{%d}(?=\d*[1-9])(?:%s)" % (precision, ahead)
     return Rule(fault=fault, suspects=(suspect,))

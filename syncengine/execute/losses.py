@@ -163,19 +163,36 @@ def _unsigned(text: str) -> str | None:
 
 # The dialect's marks are filled in by execute/watching.py.
 BLANK_AT_THE_END = rb" {quote}?(?:{delimiter}|\n)"
-# What fails most often, and costs least, goes first.
-_FINE_BYTES = (rb"\.\d{6}(?=\d*[1-9])(?:(?<=:\d\d\.\d{6})|(?<=T\d{6}\.\d{6}))",)
+# What fails most often, and costs least, goes first: then comes what is behind the digits, or before them.
+_FINE_BYTES = (
+    rb"\.\d{6}(?=\d*[1-9])(?:(?=\d+ *[-+A-DF-Za-df-z])|"
+    + rb"|".join(
+        rb"(?<=%s\.\d{6})" % clock
+        for clock in (rb":\d\d", rb":\d", rb"[Tt ]\d{6}", rb"[Tt ]\d{4}", rb"J\d{7}", rb"[Tt: ]")
+    )
+    + rb")",
+)
+# Behind a date a clock may stand without colons, and a zone without a clock where it is a number.
 _ZONE_BYTES = (
-    rb":\d\d(?:\.\d*)? *[-A-Za-z]",
+    rb":\d\d?(?:\.\d*)? *[-A-Za-z]",
     rb"T\d{4,6}(?:\.\d*)? *[-A-Za-z]",
+    rb"t\d{4,6}(?:\.\d*)? *[-A-Za-z]",
+    rb" (?:(?<=\d )\d{4,6}(?!\d)(?:\.\d*)? *[-A-Za-z]|(?:\d{6}(?:\.\d*)?)? *-\d)",
     rb"\+\d",
-    rb" (?:\d{6}(?:\.\d*)?)? *-\d",
+    rb"-\d\d *[A-Za-z]",
+)
+_CLOCK_BYTES = (
+    rb":\d",
+    rb"T\d{4}",
+    rb"t\d{4}",
+    rb" (?:(?<=\d )\d{4,6}(?!\d)|(?:\d{6}(?:\.\d*)?)? *-\d)",
+    rb"\+\d",
     rb"-\d\d *[A-Za-z]",
 )
 _RULES = {
     "timestamp without time zone": Rule(fault=_timestamp, suspects=(*_ZONE_BYTES, *_FINE_BYTES)),
     "timestamp with time zone": Rule(fault=_fine, suspects=_FINE_BYTES, sought=_FINE),
-    "date": Rule(fault=_date, suspects=(rb":\d\d", rb"T\d{4}", *_ZONE_BYTES)),
+    "date": Rule(fault=_date, suspects=_CLOCK_BYTES),
     "time without time zone": Rule(fault=_time),
     "time with time zone": Rule(fault=_time_with_zone),
     "interval": Rule(fault=_interval, suspects=(rb"\.\d{6}\d*[1-9]",)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from syncengine.execute.digits import digits_rule
@@ -104,6 +106,9 @@ ROUNDED = [
     ("timestamp(0) without time zone", "2024-01-01 12:00:00.5"),
     ("timestamp(3) with time zone", "2024-01-01T12:00:00.1234Z"),
     ("timestamp(3) with time zone", "20240101T120000.1234Z"),
+    ("timestamp(3) with time zone", "2024-01-01 1:2:3.1234"),
+    ("timestamp(3) with time zone", "2024-01-01 1200.1234"),
+    ("timestamp(3) without time zone", "2024-01-01t120000.1234"),
     ("time(0) without time zone", "12:00:00.5"),
 ]
 FITTING = [
@@ -173,3 +178,43 @@ def test_no_faulty_text_hides_among_the_bytes_of_a_file(input_type: str, text: s
     assert rule is not None
     patterns = suspects([rule], CsvFormat())
     assert patterns is None or any(pattern.search(line) for pattern in patterns)
+
+
+DAYS = ("2024-01-01", "20240101", "01/02/2024", "Jan 1 2024", "2024-1-1")
+CLOCKS = ("12:00:00", "1:2:3", "120000", "1200", "12:00", "0:0")
+ZONES = ("", "+05", "-5", "Z", "z", " UTC", " EST", "EST", "-05:30", " -05", " Europe/Berlin", " PST8PDT")
+
+
+@pytest.mark.parametrize("input_type", ["timestamp with time zone", "timestamp without time zone", "date"])
+def test_no_clock_zone_or_fraction_that_the_server_reads_hides_among_the_bytes(input_type: str):
+    """All of these spellings are taken by the server, but for some that join digits."""
+    rule = rule_for(input_type)
+    assert rule is not None
+    patterns = suspects([rule], CsvFormat())
+    assert patterns is not None
+    texts = [
+        "".join(parts) for parts in product(DAYS, (" ", "T", "t"), CLOCKS, ("", ".5", ".1234567"), ZONES)
+    ]
+
+    hidden = [
+        text
+        for text in texts
+        if rule.fault(text) and not any(one.search(f"7,{text},x\n".encode()) for one in patterns)
+    ]
+
+    assert len(texts) > 3000
+    assert hidden == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"1,user1234.7014552@example.com,48.1234567,2024-01-01 10:00:00.123456+00\n",
+        b"-122.41941550,1200 West Street,2024-01-01 10:00:00.123456000+00,1.2345678e-05\n",
+    ],
+)
+def test_digits_of_other_columns_are_no_fractions_of_seconds(line: bytes):
+    """Else each block of such a file would be taken apart."""
+    rule = rule_for("timestamp with time zone")
+    assert rule is not None
+    assert not any(one.search(line) for one in suspects([rule], CsvFormat()) or ())
