@@ -77,12 +77,15 @@ def told(one: Planned, run: Run) -> None:
 def _enter(prepared: Prepared, run: Run) -> tuple[Entry, Prepared]:
     """Return the entry, and what is to be carried out: planned anew where another run had to be waited for."""
     spec, told = prepared.spec, ""
+    waited_for: str | None = None
     patient_until = time.monotonic() + ledger.PATIENCE
     while True:
         try:
             opening = _opening(prepared, run.stamp)
-            return ledger.enter(run.connection, opening, restart=spec.restart), prepared
+            entry = ledger.enter(run.connection, opening, restart=spec.restart, waited_for=waited_for)
+            return entry, prepared
         except Locked as error:
+            waited_for = error.run
             if not spec.wait and time.monotonic() > patient_until:
                 raise
             if spec.wait and error.message != told:

@@ -225,8 +225,11 @@ class WouldCascade(Blocked):
 
 
 class Locked(Blocked):
+    """`run`: the one that is under way."""
+
     code = "locked"
     retryable = True
+    run: str | None = None
 
 
 class TakenOver(SyncError):

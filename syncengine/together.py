@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from time import monotonic
 
@@ -63,7 +63,8 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
             run.emit(ev.SpecFailed(error=error))
     finally:
         for run in runs:
-            run.units([unit for unit in run.plan.units if unit.always])
+            with suppress(SyncError):  # what can't be tidied up now, the next run will
+                run.units([unit for unit in run.plan.units if unit.always])
     for run in runs:
         run.emit(ev.SpecFinished(seconds=monotonic() - began))
     for one, run in zip(ready, runs, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 import psycopg
@@ -14,6 +15,7 @@ from syncengine.errors import Conflict, ConnectionFailed, SourceError, SyncError
 from syncengine.execute import badrows, chunks, probing, retry
 from syncengine.execute.endings import DoneAlready, NothingToDo, StagingGone
 from syncengine.execute.refusals import Refusal, may_be_of_row, refusal
+from syncengine.execute.returning import PendingFile
 from syncengine.execute.stepping import Steps
 from syncengine.model import events as ev
 from syncengine.model.plan import (
@@ -77,6 +79,7 @@ class Run(Steps):
                 failure = failure or error
             place += 1
         if failure is not None:
+            self.discard_files()
             raise failure
 
     def _keep_or_carry_out(self, unit: Unit, failure: BaseException | None) -> None:
@@ -130,36 +133,55 @@ class Run(Steps):
         `before_again` tells whether the transaction was committed after all, `sift` whether it can be tried again
         without rows that the target refuses.
         """
-        attempt = 1
+        attempt, unsure = 1, False
         while True:
             isolation = retry.isolation(unit.isolation, attempt, self.plan.retries)
             self.emit(ev.UnitStarted(unit=unit.name, attempt=attempt))
             try:
                 self._transaction(unit, isolation, body)
                 return
-            except (Conflict, ConnectionFailed) as error:
-                lost = isinstance(error, ConnectionFailed)
-                if not lost:
-                    self.discard_files()
-                if not self._may_repeat(unit, isolation, attempt, error):
-                    raise
-                attempt = self._pause(unit, attempt, error, lost=lost)
-                if before_again is not None and before_again():
-                    return
             except SyncError as error:
-                self.discard_files()
-                if not (sift or self.isolates)(unit, error):
-                    raise
-                self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message))
+                failed = error
             except BaseException:
                 self.discard_files()
                 raise
+            # A COMMIT that went unanswered may have been under way still when the ledger was asked of it.
+            if unsure and before_again is not None and not _is_lost(failed) and before_again():
+                return
+            failure = self._without_refused(unit, failed, sift or self.isolates)
+            if failure is None:
+                continue
+            if not self._may_repeat(unit, isolation, attempt, failure):
+                raise failure
+            unsure |= _is_lost(failure)
+            attempt = self._pause(unit, attempt, failure, lost=_is_lost(failure))
+            if before_again is not None and before_again():
+                return
+
+    def _without_refused(
+        self, unit: Unit, error: SyncError, sift: Callable[[Unit, SyncError], bool]
+    ) -> SyncError | None:
+        """Take out what the target refuses; return None if it can be tried again then, else the error."""
+        if not _is_lost(error):
+            self.discard_files()
+        if isinstance(error, Conflict | ConnectionFailed):
+            return error
+        try:
+            if not sift(unit, error):
+                return error
+        except (Conflict, ConnectionFailed) as other:
+            return other
+        self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message))
+        return None
 
     def _may_repeat(self, unit: Unit, isolation: str, attempt: int, error: SyncError) -> bool:
         # A chunk is kept until the one after it, also of what can be read only once.
         repeatable = unit.repeatable or unit.chunks != ""
         if isinstance(error, Conflict):
-            return repeatable and may_repeat(unit, isolation, attempt, self.plan.retries, error)
+            unit = replace(unit, repeatable=repeatable)
+            return may_repeat(unit, isolation, attempt, self.plan.retries, error)
+        if not _is_lost(error):
+            return False
         # Tidying up can be left to the next run.
         again = self._connect is not None and attempt <= self.plan.retries
         return repeatable and again and not unit.always
@@ -211,7 +233,7 @@ class Run(Steps):
         self.recorded = True
 
     def _transaction(self, unit: Unit, isolation: str, body: Body) -> None:
-        unsure, self._files = self._files, []
+        unsure, done = self.take_files(), False
         level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
         try:
             self.connection.isolation_level = level
@@ -226,15 +248,13 @@ class Run(Steps):
             self.emit(ev.PublishedBefore(unit=unit.name))
         except DoneAlready:
             # The answer to the COMMIT was lost, not the work.
-            unsure, self._files = [], unsure
-            self.over = True
+            self.over = done = True
             self.found_done(unit)
         except psycopg.Error as error:
             with self._masking():
                 raise wrap(error, doing="committing") from error
         finally:
-            for file in unsure:
-                file.discard()
+            self.keep_files(unsure, done)
 
     def perform(self, unit: Unit, *, as_planned: bool) -> None:
         """Carry out the steps of a unit within a transaction; raises NothingToDo, DoneAlready."""
@@ -313,10 +333,27 @@ class Run(Steps):
         for file in files:
             self.emit(ev.FileWritten(path=file.publish(), rows=file.rows))
 
+    def take_files(self) -> list[PendingFile]:
+        """Return the files of an attempt of which it is not known whether it was committed, for `keep_files`."""
+        files, self._files = self._files, []
+        return files
+
+    def keep_files(self, files: Sequence[PendingFile], done: bool) -> None:
+        """Put files back if their attempt turned out to be done, else discard them."""
+        if done:
+            self._files = [*files, *self._files]
+            return
+        for file in files:
+            file.discard()
+
     def discard_files(self) -> None:
         for file in self._files:
             file.discard()
         self._files.clear()
+
+
+def _is_lost(error: SyncError) -> bool:
+    return isinstance(error, ConnectionFailed)
 
 
 def may_repeat(unit: Unit, isolation: str, attempt: int, retries: int, error: Conflict) -> bool:

@@ -274,12 +274,14 @@ def forget_staging(run: Run, units: Sequence[Unit]) -> None:
     assert run.entry is not None
     if ledger.state(run.connection, run.entry) != "running":
         raise taken_over(run.plan.name)
+    # An answer to a COMMIT may have been lost with the server.
+    run.chunks["publish"] = len(_numbers(run, "publish"))
     if run.chunks["publish"] and not run.same_parts:
         raise SourceError(
             "the server crashed, and what was staged is gone; made once more, its parts might be others",
             hint="see what is in the table, then run it with --restart",
         )
-    for unit in units:
+    for unit in run.plan.units:
         if unit.always:
             run.whole(unit)
     ledger.forget_chunks(run.connection, run.entry, ("stage", "arrange"))

@@ -148,9 +148,24 @@ class Group:
     def _transaction(self, attempt: int) -> None:
         started = time.monotonic()
         isolation = retry.isolation("repeatable read", attempt, self._runs[0].plan.retries)
-        self._connection.isolation_level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
         self._done.clear()
+        unsure = [(run, run.take_files()) for run in self._runs]
+        try:
+            self._publishing_transaction(attempt, isolation)
+        finally:
+            for run, files in unsure:
+                run.keep_files(files, run in self._done)
+        for run in self._runs:
+            if run in self._done:
+                # The answer to an earlier COMMIT was lost, not the work.
+                run.found_done(_publishing(run))
+            run.recorded = not run.report.published_before
+            self._committed(run, started)
+
+    def _publishing_transaction(self, attempt: int, isolation: str) -> None:
         last = self._runs[-1]
+        with _blaming(last, self._runs):
+            self._connection.isolation_level = psycopg.IsolationLevel[isolation.upper().replace(" ", "_")]
         with _blaming(last, self._runs), self._connection.transaction():
             for run in self._runs:
                 with _blaming(run):
@@ -164,12 +179,6 @@ class Group:
             for run in self._runs:
                 with _blaming(run):
                     run.check(_publishing(run))
-        for run in self._runs:
-            if run in self._done:
-                # The answer to an earlier COMMIT was lost, not the work.
-                run.found_done(_publishing(run))
-            run.recorded = not run.report.published_before
-            self._committed(run, started)
 
     def _perform(self, run: Run, attempt: int, *, as_planned: bool) -> None:
         """Carry out one spec's publishing but its checks, which look at the work of all."""

@@ -93,18 +93,24 @@ def ask(connection: Connection, schema: str, statement: str, **values: object) -
     return cursor.fetchall() if cursor.description else []
 
 
-def enter(connection: Connection, opening: Opening, *, restart: bool = False) -> Entry:
+def enter(
+    connection: Connection, opening: Opening, *, restart: bool = False, waited_for: str | None = None
+) -> Entry:
     """Enter a run, or take up the unfinished one of the same spec and source; drop what dead runs left.
 
+    `waited_for`: the run that was under way when this one was started; what it did is not done once more.
     Raises Locked while another process has the spec and target, UnfinishedRun where an earlier run can neither go on
     nor be started over without writing rows twice.
     """
     with transaction(connection, "entering the run in the ledger"):
         name = f"syncengine spec {opening.spec} into {opening.target}"
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-        last = _last(connection, opening)
-        if last is not None and (last.state == "running" or last.is_untold(opening)):
+        last = _last(connection, opening, waited_for)
+        if last is not None and (
+            last.state == "running" or (last.is_untold(opening) and not last.waited_for)
+        ):
             _end_dead(connection, opening, last)
+            last = _last(connection, opening)  # it may have committed something to the end
         if last is not None and not restart and _goes_on(connection, opening, last):
             return _take_over(connection, opening, last)
         if last is not None and last.unfinished:
@@ -133,6 +139,7 @@ class _Last:
     staged: int
     published: int
     arranged: bool
+    waited_for: bool = False
 
     @property
     def unfinished(self) -> bool:
@@ -146,7 +153,7 @@ class _Last:
 
     def is_untold(self, opening: Opening) -> bool:
         """Tell whether the run is done, but nobody knows, so that to do it once more may not be meant."""
-        done = self.state == "done" and not self.told
+        done = self.state == "done" and (self.waited_for or not self.told)
         return done and opening.repeats and not opening.again and self.is_of(opening)
 
     @property
@@ -154,10 +161,13 @@ class _Last:
         return self.staged + self.published > 0
 
 
-def _last(connection: Connection, opening: Opening) -> _Last | None:
-    names = list(_Last.__dataclass_fields__)
+def _last(connection: Connection, opening: Opening, waited_for: str | None = None) -> _Last | None:
+    names = [name for name in _Last.__dataclass_fields__ if name != "waited_for"]
     rows = ask(connection, opening.schema, sql.LAST_RUN, spec=opening.spec, target=opening.target)
-    return _Last(**dict(zip(names, rows[0], strict=True))) if rows else None
+    if not rows:
+        return None
+    known = dict(zip(names, rows[0], strict=True))
+    return _Last(**known, waited_for=known["run"] == waited_for)
 
 
 def _goes_on(connection: Connection, opening: Opening, last: _Last) -> bool:
@@ -195,16 +205,24 @@ def _end_dead(connection: Connection, opening: Opening, last: _Last) -> None:
             raise _locked(opening, last, detail=f"its transaction is still open, in process {pid}") from error
     if connection.execute(sql.backends_of(last.run)).fetchone() is not None:
         raise _locked(opening, last)
+    # Each of its transactions holds its row: one that wakes up now waits, and then finds that it was taken over.
+    try:
+        with connection.transaction():
+            ask(connection, opening.schema, sql.LOCK_RUN, run=last.run)
+    except psycopg.errors.LockNotAvailable as error:
+        raise _locked(opening, last) from error
 
 
 def _locked(opening: Opening, last: _Last, detail: str = "") -> Locked:
     since = f"it started {_ago(last.age)} and was last heard of {_ago(last.silent)}"
-    return Locked(
+    error = Locked(
         f"another run of `{opening.spec}` into {opening.target} is under way: {last.run}",
         detail=f"{since}; {detail}" if detail else since,
         hint="wait until it is done, or let this one wait: --wait",
         location=opening.location,
     )
+    error.run = last.run
+    return error
 
 
 def _ago(seconds: float) -> str:

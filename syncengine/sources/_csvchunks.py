@@ -22,11 +22,12 @@ WHOLE = ChunkSize()
 class Stream:
     """One file from some record on: normalised blocks, cut where a chunk is to end.
 
-    `place` is where the next record begins.  Blocks that can't be read again are kept until the chunk after theirs.
+    `place` is where the next record begins.  `keeps`: what a chunk took can be put back until it is forgotten.
     """
 
-    def __init__(self, file: CsvFile, after: Position) -> None:
+    def __init__(self, file: CsvFile, after: Position, *, keeps: bool = False) -> None:
         self._file = file
+        self._keeps = keeps
         self._stack = ExitStack()
         self._reader = self._stack.enter_context(file.input.open(after.offset or 0))
         self._body = Body(self._reader.blocks(), file.layout, file.label, after if after.offset else None)
@@ -43,7 +44,7 @@ class Stream:
     def _skip(self, records: int) -> None:
         for _ in self.take(ChunkSize(records=records)) if records else ():
             pass
-        self._kept.clear()
+        self.forget()
 
     @property
     def bytes_read(self) -> int:
@@ -58,7 +59,6 @@ class Stream:
 
     def take(self, size: ChunkSize) -> Iterator[Piece]:
         """Yield blocks up to the end of a chunk, and move `place` there."""
-        self._kept.clear()
         sent, before = 0, self.place
         while not self.done:
             piece = self._ahead.popleft()
@@ -72,8 +72,11 @@ class Stream:
                 break
 
     def again(self) -> None:
-        """Put back what the last chunk took."""
+        """Put back what was taken since it was last forgotten."""
         self._ahead.extendleft(reversed(self._kept))
+        self.forget()
+
+    def forget(self) -> None:
         self._kept.clear()
 
     def close(self) -> None:
@@ -101,7 +104,7 @@ class Stream:
 
     def _pass(self, taken: Piece) -> None:
         self._quotes = taken.after
-        if not self._file.input.reopenable:
+        if self._keeps:
             self._kept.append(taken)
         ahead = sum(len(piece.block) for piece in self._ahead)
         self.place = replace(
@@ -215,6 +218,7 @@ class CsvReading:
         self._after = after
         self._stream: Stream | None = None
         self._chunk: Chunk | None = None
+        self._ended = False
         self._before = 0
 
     @property
@@ -222,17 +226,23 @@ class CsvReading:
         return self._before + (self._stream.bytes_read if self._stream is not None else 0)
 
     def chunk(self, size: ChunkSize) -> CsvChunk | None:
-        if self._chunk is not None and self._chunk.last:
+        if self._ended or (self._chunk is not None and self._chunk.last):
             return None
         stream = self._stream or self._open(self._after)
-        while stream is not None and self._chunk is not None and stream.done:
+        while stream is not None and stream.done and not self._is_all(stream):
             stream = self._next_file()
+        self._ended = stream is None
         if stream is None:
             return None
+        stream.forget()
         part = stream.place.part
         of_last = part + 1 == len(self._files)
         self._chunk = Chunk(self._files[part], stream, size, of_last_file=of_last)
         return self._chunk
+
+    def _is_all(self, stream: Stream) -> bool:
+        """Tell whether an empty file is the chunk that a source without records has."""
+        return self._chunk is None and stream.place.part + 1 == len(self._files)
 
     def rewind(self) -> None:
         assert self._chunk is not None
@@ -251,7 +261,10 @@ class CsvReading:
             self._stream.close()
 
     def _open(self, after: Position) -> Stream | None:
-        self._stream = Stream(self._files[after.part], after) if after.part < len(self._files) else None
+        self._stream = None
+        if after.part < len(self._files):
+            file = self._files[after.part]
+            self._stream = Stream(file, after, keeps=not file.input.reopenable)
         return self._stream
 
     def _next_file(self) -> Stream | None:

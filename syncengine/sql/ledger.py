@@ -115,7 +115,7 @@ def hold(schema: str, run: str, holder: str) -> Composed:
     """
     text = SQL(
         "WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock({}))"
-        " SELECT state FROM {} WHERE run = {} AND holder = {} AND (SELECT count(*) FROM alone) = 1 FOR KEY SHARE"
+        " SELECT state FROM {} WHERE run = {} AND holder = {} AND (SELECT count(*) FROM alone) = 1 FOR SHARE"
     )
     return text.format(lock_of(run), ident(schema, RUNS), Literal(run), Literal(holder))
 
@@ -125,7 +125,7 @@ def hold_chunk(schema: str, run: str, holder: str) -> Composed:
     text = SQL(
         "WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared({}), pg_advisory_xact_lock("
         "hashtextextended({} || current_setting({}), 0)))"
-        " SELECT state FROM {} WHERE run = {} AND holder = {} AND (SELECT count(*) FROM alone) = 1 FOR KEY SHARE"
+        " SELECT state FROM {} WHERE run = {} AND holder = {} AND (SELECT count(*) FROM alone) = 1 FOR SHARE"
     )
     of_chunk, number = Literal(f"syncengine run {run} chunk "), Literal(PART_SETTING)
     return text.format(lock_of(run), of_chunk, number, ident(schema, RUNS), Literal(run), Literal(holder))
@@ -214,6 +214,7 @@ WHERE run = %(run)s AND holder = %(holder)s AND state = 'running'"""
 
 TELL = "UPDATE {runs} SET told = true WHERE run = %(run)s AND state = 'done'"
 
+LOCK_RUN = "SELECT FROM {runs} WHERE run = %(run)s FOR UPDATE NOWAIT"
 STATE = "SELECT state FROM {runs} WHERE run = %(run)s AND holder = %(holder)s"
 
 ABANDON = """
