@@ -53,10 +53,13 @@ def timestamp(array: Array, *, zoned: bool, utc: bool, digits: int | None) -> Pi
     if zoned and not has_zone and not utc:
         raise Declined("moments of the session's time zone", always=True)
     numbers = integers(array) * DAY if pa.types.is_date32(kind) else integers(array)
-    micros = _micros(numbers, PER_SECOND[unit], digits) - _EPOCH_DAYS * _DAY
-    if len(micros) and (micros.min() < _FIRST_MOMENT or micros.max() >= _LAST_MOMENT):
+    micros, epoch = _micros(numbers, PER_SECOND[unit], digits), _EPOCH_DAYS * _DAY
+    # As numbers of Python's, which have no end to come round at.
+    if len(micros) and (
+        int(micros.min()) - epoch < _FIRST_MOMENT or int(micros.max()) - epoch >= _LAST_MOMENT
+    ):
         raise Declined("moments that PostgreSQL does not have")
-    return one(array, micros, ">i8")
+    return one(array, micros - epoch, ">i8")
 
 
 def time(array: Array, digits: int | None) -> Pieces:
@@ -95,7 +98,8 @@ def _micros(numbers: Any, per_second: int, digits: int | None) -> Any:
         if rest.any():
             raise Declined("what is finer than a microsecond")
     elif per_second < _MICROS:
-        if len(numbers) and np.abs(numbers // per_second).max() > _MOST_SECONDS:
+        most = _MOST_SECONDS * per_second
+        if len(numbers) and (int(numbers.min()) < -most or int(numbers.max()) > most):
             raise Declined("moments that PostgreSQL does not have")
         numbers = numbers * (_MICROS // per_second)
     if digits is not None and (numbers % 10 ** (6 - digits)).any():

@@ -34,7 +34,7 @@ def _scale(scale: int, input_type: str) -> Rule:
             return None
         return f"{input_type} would round it"
 
-    end = rb" *{quote}?(?:{delimiter}|\n)"
+    end = rb"[ \t{quote}]*(?:{delimiter}|\n)"
     # The digits of a second, behind a colon, are none of a number.  What fails most often, and costs least, goes first.
     kept = max(scale, 0)
     fraction = rb"\.\d{%d}(?=0*[1-9])(?<!:\d\d\.\d{%d})\d++" % (kept, kept)

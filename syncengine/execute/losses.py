@@ -36,8 +36,8 @@ def rule_for(input_type: str) -> Rule | None:
     plain, _, modifiers = input_type.removesuffix("[]").partition("(")
     width, _, rest = modifiers.partition(")")
     name = _RANGES.get(plain, plain + rest)
-    if name == "character varying" and width and input_type.endswith(")"):
-        return _no_blanks(int(width))
+    if name == "character varying" and width:
+        return _no_blanks(int(width), array=input_type.endswith("[]"))
     found = _RULES.get(name)
     if found is None or name == input_type or not (input_type.endswith("[]") or plain in _RANGES):
         return found
@@ -79,7 +79,10 @@ _USUAL_DATE = re.compile(r"\d{4,}-\d\d-\d\d")
 _OFFSET = re.compile(
     r"\+\d[\d:]*|(?:(?::\d\d|t\d{6}|t\d{4}|\b\d{6})(?:\.\d*)?(?: *[ap]m)?|\d(?= )) *-\d[\d:]*(?![\d:-])"
 )
-_CLOCK = re.compile(r"(\d\d?):(\d\d(?::[\d.]+)?)\s*([ap]m)?|t(\d\d)(\d\d[\d.]*)()")
+_CLOCK = re.compile(
+    r"(\d\d?):(\d\d(?::[\d.]+)?)\s*([ap]m)?"
+    r"|(?:t|(?:(?<=-\d)|(?<=-\d\d)|(?<=\d{4})) (?=(?:\d\d){2,3}(?!\d)))(\d\d)(\d\d[\d.]*)()"
+)
 _DAY = re.compile(r"\d+([-/.])\d+\1\d|\d{8}(?=[ t])|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)")
 _FINE = re.compile(r"\.\d{6}\d*[1-9]")
 _UTC = re.compile(r"z|utc|gmt|[+-]00?(?::?00)?")
@@ -136,7 +139,7 @@ def _time_with_zone(text: str) -> str | None:
     return "its date would be dropped" if _DAY.search(text.lower()) else _fine(text)
 
 
-def _no_blanks(width: int) -> Rule:
+def _no_blanks(width: int, *, array: bool) -> Rule:
     """Return the rule of varchar(n): longer texts are refused by the server, but blanks beyond n are cut."""
 
     def fault(text: str) -> str | None:
@@ -144,7 +147,7 @@ def _no_blanks(width: int) -> Rule:
             return None
         return f"{len(text) - width} blanks at its end would be cut"
 
-    return Rule(fault=fault, suspects=(BLANK_AT_THE_END,))
+    return Rule(fault=of_parts(fault)) if array else Rule(fault=fault, suspects=(BLANK_AT_THE_END,))
 
 
 def _name(text: str) -> str | None:
@@ -162,10 +165,10 @@ def _unsigned(text: str) -> str | None:
 
 
 # The dialect's marks are filled in by execute/watching.py.
-BLANK_AT_THE_END = rb" {quote}?(?:{delimiter}|\n)"
+BLANK_AT_THE_END = rb" [ \t{quote}]*(?:{delimiter}|\n)"
 # What fails most often, and costs least, goes first: then comes what is behind the digits, or before them.
 _FINE_BYTES = (
-    rb"\.\d{6}(?=\d*[1-9])(?:(?=\d+ *[-+A-DF-Za-df-z])|"
+    rb"\.\d{6}(?=\d*[1-9])(?:(?=\d+[ \t{quote}]*[-+A-DF-Za-df-z])|"
     + rb"|".join(
         rb"(?<=%s\.\d{6})" % clock
         for clock in (rb":\d\d", rb":\d", rb"[Tt ]\d{6}", rb"[Tt ]\d{4}", rb"J\d{7}", rb"[Tt: ]")
@@ -174,12 +177,12 @@ _FINE_BYTES = (
 )
 # Behind a date a clock may stand without colons, and a zone without a clock where it is a number.
 _ZONE_BYTES = (
-    rb":\d\d?(?:\.\d*)? *[-A-Za-z]",
-    rb"T\d{4,6}(?:\.\d*)? *[-A-Za-z]",
-    rb"t\d{4,6}(?:\.\d*)? *[-A-Za-z]",
-    rb" (?:(?<=\d )\d{4,6}(?!\d)(?:\.\d*)? *[-A-Za-z]|(?:\d{6}(?:\.\d*)?)? *-\d)",
+    rb":\d\d?(?:\.\d*)?[ \t{quote}]*[-A-Za-z]",
+    rb"T\d{4,6}(?:\.\d*)?[ \t{quote}]*[-A-Za-z]",
+    rb"t\d{4,6}(?:\.\d*)?[ \t{quote}]*[-A-Za-z]",
+    rb" (?:(?<=\d )\d{4,6}(?!\d)(?:\.\d*)?[ \t{quote}]*[-A-Za-z]|(?:\d{6}(?:\.\d*)?)? *-\d)",
     rb"\+\d",
-    rb"-\d\d *[A-Za-z]",
+    rb"-\d\d[ \t{quote}]*[A-Za-z]",
 )
 _CLOCK_BYTES = (
     rb":\d",
@@ -187,7 +190,7 @@ _CLOCK_BYTES = (
     rb"t\d{4}",
     rb" (?:(?<=\d )\d{4,6}(?!\d)|(?:\d{6}(?:\.\d*)?)? *-\d)",
     rb"\+\d",
-    rb"-\d\d *[A-Za-z]",
+    rb"-\d\d[ \t{quote}]*[A-Za-z]",
 )
 _RULES = {
     "timestamp without time zone": Rule(fault=_timestamp, suspects=(*_ZONE_BYTES, *_FINE_BYTES)),
@@ -200,4 +203,6 @@ _RULES = {
     '"char"': Rule(fault=_char),
     "oid": Rule(fault=_unsigned),
     "xid": Rule(fault=_unsigned),
+    "xid8": Rule(fault=_unsigned),
+    "cid": Rule(fault=_unsigned),
 }

@@ -55,7 +55,9 @@ def watch(part: CsvChunk, step: CopyIn) -> Watch | None:
 
 
 def suspects(rules: Iterable[Rule], form: CsvFormat) -> tuple[re.Pattern[bytes], ...] | None:
-    """Return the rules' patterns with the marks of a dialect filled in."""
+    """Return the rules' patterns for a dialect; None if its marks may stand in the values that are looked for."""
+    if re.search(r"[\w:.+ -]", form.quote + form.delimiter):
+        return None
     quote, delimiter = re.escape(form.quote).encode(), re.escape(form.delimiter).encode()
     found: dict[bytes, None] = {}
     for rule in rules:

@@ -19,6 +19,10 @@ MAX_LINE = 256 * 1024 * 1024
 Row = tuple[object, ...]
 
 
+# What bytes take for blank; other characters that look so are no blank line.
+_BLANKS = " \t\r\n\v\f"
+
+
 class Body:
     """Whole lines of a file, and where they begin; `filled` are those that are not blank."""
 
@@ -171,7 +175,7 @@ class JsonRows:
             )
             for height, line in enumerate(lines, start=after.line if begun else 1):
                 self.bytes_read = reader.bytes_read
-                if line.raw.decode(lines.encoding, "replace").isspace():
+                if not line.raw.decode(lines.encoding, "replace").strip(_BLANKS):
                     continue
                 count += 1
                 if count > after.records:

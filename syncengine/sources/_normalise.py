@@ -81,11 +81,12 @@ class Normaliser:
         else:
             block = _with_line_feeds(block)
             self._count([block], inside=False)
-        block = self._without_end_marks(block)
-        self._at_line_start = block.endswith(b"\n")
-        self.passed += len(block)
-        self.shifted |= len(block) != size
-        return block
+        marked = self._without_end_marks(block)
+        # One takes bytes out and the other puts some in, which must not make up for each other.
+        self.shifted |= len(block) != size or len(marked) != len(block)
+        self._at_line_start = marked.endswith(b"\n")
+        self.passed += len(marked)
+        return marked
 
     def _pass_quoted(self, block: bytes) -> bytes:
         inside = self._quotes.inside

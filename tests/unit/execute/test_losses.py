@@ -96,6 +96,7 @@ WHOLE = [
     ("oid", "7"),
 ]
 ROUNDED = [
+    ("numeric(12,2)", "1.005\t"),
     ("numeric(12,2)", "1.005"),
     ("numeric(12,2)", "-.001"),
     ("numeric(12,2)", "1e-3"),
@@ -185,6 +186,20 @@ CLOCKS = ("12:00:00", "1:2:3", "120000", "1200", "12:00", "0:0")
 ZONES = ("", "+05", "-5", "Z", "z", " UTC", " EST", "EST", "-05:30", " -05", " Europe/Berlin", " PST8PDT")
 
 
+@pytest.mark.parametrize(
+    ("input_type", "field"),
+    [
+        ("timestamp without time zone", b'"2024-01-01 12:00:00" Z'),
+        ("timestamp without time zone", b"2024-01-01 12:00:00\tZ"),
+        ("character varying(3)", b'"abc "  ""'),
+    ],
+)
+def test_blanks_and_quotes_within_a_field_hide_nothing(input_type: str, field: bytes):
+    rule = rule_for(input_type)
+    assert rule is not None
+    assert any(one.search(b"7," + field + b",x\n") for one in suspects([rule], CsvFormat()) or ())
+
+
 @pytest.mark.parametrize("input_type", ["timestamp with time zone", "timestamp without time zone", "date"])
 def test_no_clock_zone_or_fraction_that_the_server_reads_hides_among_the_bytes(input_type: str):
     """All of these spellings are taken by the server, but for some that join digits."""
@@ -204,6 +219,32 @@ def test_no_clock_zone_or_fraction_that_the_server_reads_hides_among_the_bytes(i
 
     assert len(texts) > 3000
     assert hidden == []
+
+
+def test_a_dialect_whose_marks_stand_in_numbers_and_times_is_not_searched():
+    rule = digits_rule("numeric(12,2)")
+    assert rule is not None
+    assert suspects([rule], CsvFormat(delimiter=":")) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-01-01 120000", "2024-01-01 1200", "20240101 120000.5", "Jan 1 2024 1200"]
+)
+def test_a_clock_without_colons_is_no_part_of_a_date(text: str):
+    rule = rule_for("date")
+    assert rule is not None
+    assert "would be dropped" in (rule.fault(text) or "")
+    assert rule.fault("Jan 1 2024") is rule.fault("2024-01-01 0000") is None
+
+
+@pytest.mark.parametrize(
+    ("input_type", "text"),
+    [("character varying(3)[]", '{"abc  "}'), ("xid8", "-1"), ("cid", "-1")],
+)
+def test_arrays_and_numbers_without_a_sign_are_looked_at_too(input_type: str, text: str):
+    rule = rule_for(input_type)
+    assert rule is not None
+    assert rule.fault(text)
 
 
 @pytest.mark.parametrize(
