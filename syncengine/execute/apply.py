@@ -52,6 +52,11 @@ class Run(Steps):
         self.plan = plan
         self.units(plan.units)
 
+    def skip(self) -> None:
+        """Publish nothing, for it was published before."""
+        self.over = True
+        self.emit(ev.PublishedBefore(unit="publish"))
+
     def start_over(self, error: SyncError) -> None:
         """Forget what was staged, for a run that keeps bad rows apart."""
         if self.entry is not None:

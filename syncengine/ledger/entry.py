@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -62,7 +62,8 @@ class Opening:
 class Entry:
     """A run that holds its spec and target.  `run` may be an earlier one's, which is then `resumed`.
 
-    `holder` is the process's own token.
+    `holder` is the process's own token.  `published`: the rows of an `insert` were written by the run that this one
+    had to wait for.
     """
 
     schema: str
@@ -70,6 +71,7 @@ class Entry:
     holder: str
     relation: str
     resumed: bool = False
+    published: bool = False
 
 
 @contextmanager
@@ -105,10 +107,10 @@ def enter(
     with transaction(connection, "entering the run in the ledger"):
         name = f"syncengine spec {opening.spec} into {opening.target}"
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-        last = _last(connection, opening, waited_for)
-        if last is not None and (
-            last.state == "running" or (last.is_untold(opening) and not last.waited_for)
-        ):
+        last = _last(connection, opening)
+        if last is not None and last.run == waited_for and last.told and last.has_done(opening):
+            return replace(_insert(connection, opening), published=True)
+        if last is not None and (last.state == "running" or last.is_untold(opening)):
             _end_dead(connection, opening, last)
             last = _last(connection, opening)  # it may have committed something to the end
         if last is not None and not restart and _goes_on(connection, opening, last):
@@ -139,7 +141,6 @@ class _Last:
     staged: int
     published: int
     arranged: bool
-    waited_for: bool = False
 
     @property
     def unfinished(self) -> bool:
@@ -153,21 +154,24 @@ class _Last:
 
     def is_untold(self, opening: Opening) -> bool:
         """Tell whether the run is done, but nobody knows, so that to do it once more may not be meant."""
-        done = self.state == "done" and (self.waited_for or not self.told)
-        return done and opening.repeats and not opening.again and self.is_of(opening)
+        return not self.told and opening.repeats and self._is_done(opening)
+
+    def has_done(self, opening: Opening) -> bool:
+        """Tell whether the run has written the rows of an `insert`; a source that adds up is claimed otherwise."""
+        return opening.mode == "insert" and self._is_done(opening)
+
+    def _is_done(self, opening: Opening) -> bool:
+        return self.state == "done" and not opening.again and self.is_of(opening)
 
     @property
     def begun(self) -> bool:
         return self.staged + self.published > 0
 
 
-def _last(connection: Connection, opening: Opening, waited_for: str | None = None) -> _Last | None:
-    names = [name for name in _Last.__dataclass_fields__ if name != "waited_for"]
+def _last(connection: Connection, opening: Opening) -> _Last | None:
+    names = list(_Last.__dataclass_fields__)
     rows = ask(connection, opening.schema, sql.LAST_RUN, spec=opening.spec, target=opening.target)
-    if not rows:
-        return None
-    known = dict(zip(names, rows[0], strict=True))
-    return _Last(**known, waited_for=known["run"] == waited_for)
+    return _Last(**dict(zip(names, rows[0], strict=True))) if rows else None
 
 
 def _goes_on(connection: Connection, opening: Opening, last: _Last) -> bool:

@@ -185,6 +185,31 @@ def test_a_run_whose_process_was_killed_gives_way_at_once(db: Database):
     assert hits(db) == [(0, 50), (1, 50)]
 
 
+APPEND = {"name": "t", "source": "t.csv", "target": "u", "mode": "insert"}
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("transaction", ["all", "chunk"])
+def test_rows_of_an_insert_that_runs_twice_at_once_are_written_once(
+    db: Database, transaction: str, wait: bool
+):
+    db.execute("CREATE TABLE u (id int)")
+    spec = {**APPEND, "execution": {"transaction": transaction}}
+    reports: list[syncengine.Report] = []
+    with standing_at(db, "UnitStarted", "publish", spec=spec) as first:
+        second = threading.Thread(
+            target=lambda: reports.append(syncengine.run(spec, connection=db.url, wait=wait))
+        )
+        second.start()
+        time.sleep(0.5)
+        assert go_on(first) == "done 100 0\n"
+        second.join(SECONDS)
+
+    assert [(report.ok, report.published_before) for report in reports] == [(True, True)]
+    assert db.one("SELECT count(*) FROM u") == 100
+    assert syncengine.run(spec, connection=db.url).inserted == 100
+
+
 def test_ten_at_once_end_as_one(db: Database):
     reports: list[syncengine.Report] = []
     threads = [
