@@ -1,0 +1,86 @@
+"""A connection that is lost while chunks are carried out, at whichever message: each row is in the target once."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import syncengine
+from syncengine.errors import SyncError
+from tests.faults.proxy import Deal, Proxy, Trap
+from tests.servers import Database
+
+pytestmark = pytest.mark.direct
+
+ROWS = 10
+SPEC: dict[str, Any] = {"name": "t", "target": "t", "mode": "insert"}
+
+Run = Callable[[dict[str, Any], str], syncengine.Report]
+
+
+def lines(numbers: range) -> str:
+    return "".join(["id\n", *(f"{number}\n" for number in numbers)])
+
+
+def of_a_generator(spec: dict[str, Any], url: str) -> syncengine.Report:
+    rows = ({"id": number} for number in range(ROWS))
+    return syncengine.run(spec, source=rows, connection=url)
+
+
+def of_stdin(spec: dict[str, Any], url: str) -> syncengine.Report:
+    sys.stdin = io.TextIOWrapper(io.BytesIO(lines(range(ROWS)).encode()))
+    return syncengine.run({**spec, "source": {"type": "csv", "path": "-"}}, connection=url)
+
+
+def of_files(spec: dict[str, Any], url: str) -> syncengine.Report:
+    """The last file is empty, so that the last chunk is not known to be that while it is read."""
+    for name, numbers in (("1", range(4)), ("2", range(4, ROWS)), ("3", range(0))):
+        Path(f"{name}.csv").write_text(lines(numbers))
+    return syncengine.run({**spec, "source": "*.csv"}, connection=url)
+
+
+def carried_out(run: Run, spec: dict[str, Any], url: str) -> syncengine.Report | SyncError:
+    try:
+        return run(spec, url)
+    except SyncError as error:
+        return error
+
+
+@pytest.mark.parametrize("commits", [False, True], ids=["before-any-message", "at-the-answer-to-a-commit"])
+@pytest.mark.parametrize(
+    ("run", "workers"),
+    [(of_a_generator, 1), (of_stdin, 1), (of_stdin, 3), (of_files, 1), (of_files, 3)],
+)
+def test_each_row_is_written_once(
+    newdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, workers: int, commits: bool
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", sys.stdin)
+    monkeypatch.setattr("syncengine.execute.retry.FIRST_ABSENCE", 0.02)
+    newdb.execute("CREATE TABLE t (id int)")
+    spec = {**SPEC, "execution": {"transaction": "chunk", "chunk_rows": 3, "workers": workers}}
+    outcomes: dict[int, object] = {}
+    with Proxy(newdb.direct) as proxy:
+        url = proxy.url(newdb.direct)
+        assert not isinstance(carried_out(run, spec, url), SyncError)  # it makes the ledger
+        proxy.reset()
+        assert not isinstance(carried_out(run, {**spec, "name": "again"}, url), SyncError)
+        messages = proxy.commits if commits else proxy.messages
+        for number in range(1, messages + 1):
+            newdb.execute("TRUNCATE t")
+            proxy.reset()
+            proxy.trap(Trap(at=number, commits=commits, deal=Deal.SWALLOW if commits else Deal.DROP))
+            report = carried_out(run, {**spec, "name": f"t{number}"}, url)
+            found = [row for (row,) in newdb.execute("SELECT id FROM t ORDER BY id")]
+            whole = found == list(range(ROWS))
+            prefix = isinstance(report, SyncError) and found == list(range(len(found)))
+            outcomes[number] = "whole" if whole else "prefix" if prefix else (str(report), found)
+
+    assert messages > (4 if commits else 30)
+    assert {n: one for n, one in outcomes.items() if one not in ("whole", "prefix")} == {}
+    assert sum(one == "whole" for one in outcomes.values()) > messages / 2
