@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import syncengine
+from syncengine import entering
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
 from tests.conftest import RunCli
@@ -191,17 +192,25 @@ APPEND = {"name": "t", "source": "t.csv", "target": "u", "mode": "insert"}
 @pytest.mark.parametrize("wait", [True, False])
 @pytest.mark.parametrize("transaction", ["all", "chunk"])
 def test_rows_of_an_insert_that_runs_twice_at_once_are_written_once(
-    db: Database, transaction: str, wait: bool
+    db: Database, monkeypatch: pytest.MonkeyPatch, transaction: str, wait: bool
 ):
     db.execute("CREATE TABLE u (id int)")
     spec = {**APPEND, "execution": {"transaction": transaction}}
     reports: list[syncengine.Report] = []
+    refused = threading.Event()
+
+    def planned_anew(*known: Any) -> Any:
+        refused.set()
+        return plan_anew(*known)
+
+    plan_anew = entering._planned_anew
+    monkeypatch.setattr(entering, "_planned_anew", planned_anew)
     with standing_at(db, "UnitStarted", "publish", spec=spec) as first:
         second = threading.Thread(
             target=lambda: reports.append(syncengine.run(spec, connection=db.url, wait=wait))
         )
         second.start()
-        time.sleep(0.5)
+        assert refused.wait(SECONDS)
         assert go_on(first) == "done 100 0\n"
         second.join(SECONDS)
 
