@@ -8,7 +8,7 @@ import pytest
 
 from syncengine import planner, registry
 from syncengine.errors import NoStrategyFits
-from syncengine.model.facts import Handover, TriggerFacts
+from syncengine.model.facts import Handover, TableFacts, TriggerFacts
 from syncengine.model.plan import Fit, Misfit, Plan, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
@@ -90,12 +90,12 @@ def test_refusals_are_named(method: str, message: str, detail: str | None, line:
 @pytest.mark.parametrize(
     ("spec", "source", "strategy"),
     [
-        pytest.param(UPSERT, {"rows": 300}, "rows", id="few-rows"),
+        pytest.param(UPSERT, {"rows": 30}, "rows", id="few-rows"),
         pytest.param(UPSERT, {"rows": 50_000}, "staged", id="many-rows"),
-        pytest.param(UPSERT, {"rows": 300, "exact": False}, "staged", id="a-few-rows-perhaps"),
+        pytest.param(UPSERT, {"rows": 30, "exact": False}, "staged", id="a-few-rows-perhaps"),
         pytest.param(UPSERT, {"rows": None, "exact": False}, "staged", id="nobody-knows-how-many"),
         pytest.param(UPSERT, {"rows": 300, "reopenable": False}, "staged", id="source-that-is-read-once"),
-        pytest.param(UPSERT, {"rows": 300, **ROWS_ONLY}, "rows", id="few-python-rows"),
+        pytest.param(UPSERT, {"rows": 30, **ROWS_ONLY}, "rows", id="few-python-rows"),
         pytest.param(INSERT, {"rows": 300}, "copy", id="insert"),
         pytest.param(INSERT, {"rows": None, "exact": False, **ROWS_ONLY}, "copy", id="insert-of-python-rows"),
         pytest.param(
@@ -142,10 +142,12 @@ def test_real_strategies_by_source_and_mode(spec: str, source: dict[str, object]
         pytest.param(a_table("id", relation="partitioned"), a_server(), "copy", id="partitioned"),
     ],
 )
-def test_real_strategies_by_table_and_server(table: object, found: object, strategy: str):
+def test_real_strategies_by_table_and_server(table: TableFacts, found: object, strategy: str):
     spec = UPSERT if strategy == "rows" and table is TABLE else INSERT
 
-    assert plan(spec, table, None, found).strategy == strategy
+    source = a_source(*(column.name for column in table.columns), rows=30)
+
+    assert plan(spec, table, source, found).strategy == strategy
 
 
 def test_a_role_that_may_make_no_table_is_told_both_ways_out():

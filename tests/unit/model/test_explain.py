@@ -23,7 +23,7 @@ def a_plan(spec: str = "conflict_keys: [id]", **table: object) -> Plan:
 
 def test_plan_in_words():
     assert a_plan("conflict_keys: [id]\nexecution: {method: staged}").explain() == (
-        "orders: upsert rows.csv into shop.orders by staged (cost 6k rows)\n"
+        "orders: upsert rows.csv into shop.orders by staged (cost 4.2k rows)\n"
         "  target   warehouse\n"
         "  because  id is covered by orders_id_key; about 1,000 rows, 2 columns; the source hands over CSV bytes\n"
         "  or else  rows: fits too, cost 6k rows\n"
@@ -75,7 +75,7 @@ def test_document_has_the_statements_and_no_counters_yet():
     whole = json.loads(a_plan().to_json())
 
     (spec,) = whole["specs"]
-    assert (whole["format"], whole["ok"], spec["strategy"], spec["error"]) == (1, True, "rows", None)
+    assert (whole["format"], whole["ok"], spec["strategy"], spec["error"]) == (1, True, "staged", None)
     assert {name: spec[name] for name in COUNTERS} == dict.fromkeys(COUNTERS)
     assert {"reasons", "steps", "checks", "warnings", "refused"} <= spec.keys()
     assert [step["sql"] for step in spec["steps"]] == [step.sql for step in a_plan().steps]
