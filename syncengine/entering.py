@@ -59,6 +59,7 @@ def entered(one: Planned, run: Run) -> Iterator[Prepared]:
     run.same_parts = _same_parts(prepared.task)
     if entry.resumed:
         prepared = prepared.named(entry.run, entry.holder)
+        prepared = prepared.tolerant() if entry.sifted else prepared
         _tell(run, entry)
     run.entry = entry
     if entry.published:

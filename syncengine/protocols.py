@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -199,7 +199,7 @@ class Source(Protocol):
         """Return the rows that come after a place; what can be read only once is opened at its start, once."""
         ...
 
-    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
         """Yield the records that come after a position, the broken ones as well; the first is `number`.
 
         Slow, and in bounded memory.  What it reads is read for good where the source can be read only once.

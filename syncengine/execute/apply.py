@@ -12,7 +12,7 @@ import psycopg
 
 from syncengine.connect import wrap
 from syncengine.errors import Conflict, ConnectionFailed, SourceError, SyncError
-from syncengine.execute import badrows, chunks, probing, retry
+from syncengine.execute import badrows, chunks, intake, probing, retry
 from syncengine.execute.endings import DoneAlready, NothingToDo, StagingGone
 from syncengine.execute.refusals import Refusal, may_be_of_row, refusal
 from syncengine.execute.returning import PendingFile
@@ -93,7 +93,7 @@ class Run(Steps):
             return
         match unit.chunks:
             case "source":
-                chunks.of_source(self, unit)
+                intake.of_source(self, unit)
             case "parts":
                 chunks.of_parts(self, unit)
             case _:

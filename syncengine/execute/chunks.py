@@ -2,186 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncengine import ledger
 from syncengine.errors import BooksDoNotClose, ConnectionFailed, SourceError, SyncError, TakenOver
-from syncengine.execute import badrows, lanes, transfer
-from syncengine.execute.batches import ArrowChunk
+from syncengine.execute import badrows, lanes
 from syncengine.execute.complaints import taken_over, unclosed_part
 from syncengine.execute.endings import StagingGone
-from syncengine.execute.reading import Chunk, Counted, HeldChunk, Reading, RowChunk, reading
 from syncengine.execute.refusals import Refusal
-from syncengine.execute.watching import watch
 from syncengine.model import events as ev
-from syncengine.model.facts import Handover
-from syncengine.model.plan import CopyIn, Hold, Phase, RunSql, Unit
+from syncengine.model.plan import Phase, RunSql, Unit
 from syncengine.model.report import Counts
-from syncengine.protocols import START, ChunkSize, Position
+from syncengine.protocols import START, Position
 
 if TYPE_CHECKING:
     from syncengine.execute.apply import Run
 
 # The parameters of a Record beside its counters, where they mean nothing.
 NO_PLACE: Mapping[str, object] = {"number": 1, "starts": None, "ends": None, "complete": True}
-# A commit that does not wait for the disk.
-NOT_WAITING = ("synchronous_commit", "off")
-
-
-def of_source(run: Run, unit: Unit) -> None:
-    """Carry out a unit once for each chunk of the source that is not committed yet."""
-    done = _last(run, unit.closing[0].phase)
-    if done.complete:
-        return
-    copy = next(step for step in unit.steps if isinstance(step, CopyIn))
-    with reading(copy, run.source, done.place) as found:
-        _OfSource(run, unit, copy, found, done).carry_out()
-    run.part = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Last:
-    """The last chunk of a phase that is committed; number 0 if there is none."""
+class Last:
+    """The last chunk of a phase that is committed; number 0 if there is none.
+
+    `place` is where it ends in the source, `rows` how many rows all chunks up to it hold.
+    """
 
     number: int = 0
     place: Position = START
     complete: bool = False
-
-
-class _OfSource:
-    def __init__(self, run: Run, unit: Unit, copy: CopyIn, found: Reading, done: _Last) -> None:
-        self._run = run
-        self._unit = unit
-        self._copy = copy
-        self._found = found
-        self._size = ChunkSize(bytes=copy.chunk_bytes, records=copy.chunk_rows)
-        self._rows = copy.handover is Handover.ROWS
-        self._number = done.number
-        self._chunk: Chunk | None = None
-        self._complete = False
-
-    def carry_out(self) -> None:
-        """Carry out the chunks: the first one by itself, for it makes what the others need."""
-        run, unit = self._run, self._unit
-        while not (self._complete or run.over):
-            self._number += 1
-            if self._number > 1 and not self._rows and lanes.lanes_of(run, unit) > 1:
-                lanes.carry_out(run, unit, self._ahead(), lambda: self._found.bytes_read)
-                return
-            started = time.monotonic()
-            self._chunk = None
-            run.attempt(unit, self._body, self._committed)
-            run.chunk_committed(unit, self._number, None, time.monotonic() - started)
-
-    def _body(self, as_planned: bool) -> None:
-        self._run.part = self._number
-        self._chunk = chunk = self._found.chunk(self._size)
-        before = self._run.report.counts.bytes_read
-        work = _SourceChunk(self._unit, self._copy, self._number, chunk, self._found, before)
-        work.body(self._run, lambda: None, as_planned=as_planned)
-        self._complete = work.complete
-
-    def _committed(self) -> bool:
-        done = _last(self._run, self._unit.closing[0].phase)
-        if done.number >= self._number:
-            self._complete = done.complete
-            found_committed(self._run, self._unit)
-            return True
-        self._complete = False
-        if self._chunk is not None:
-            self._found.rewind()
-            self._chunk = None
-        return False
-
-    def _ahead(self) -> Iterator[_SourceChunk]:
-        """Yield the chunks that are left, each read ahead."""
-        number, complete = self._number, False
-        while not complete:
-            before, chunk = self._found.bytes_read, self._found.chunk(self._size)
-            held = None if chunk is None else self._held(chunk)
-            read = _Read(bytes_read=self._found.bytes_read)
-            work = _SourceChunk(self._unit, self._copy, number, held, read, before)
-            number, complete = number + 1, work.complete
-            yield work
-
-    def _held(self, chunk: Chunk) -> Chunk:
-        """Return a chunk once it is read."""
-        assert not isinstance(chunk, RowChunk)
-        if not isinstance(chunk, ArrowChunk):
-            return HeldChunk(chunk, watch(chunk, self._copy))
-        chunk.hold()
-        return chunk
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """How much of the source was read by the end of a chunk."""
-
-    bytes_read: int
-
-
-class _SourceChunk:
-    """A chunk of the source (lanes.Work); no `chunk`: there is nothing left but to complete the unit.
-
-    `before` are the bytes of the source that were read before it.
-    """
-
-    of = None
-
-    def __init__(
-        self, unit: Unit, copy: CopyIn, number: int, chunk: Chunk | None, found: Counted, before: int
-    ) -> None:
-        self.number = number
-        self._unit = unit
-        self._copy = copy
-        self._chunk = chunk
-        self._found = found
-        self._before = before
-
-    @property
-    def complete(self) -> bool:
-        return self._chunk is None or self._chunk.last
-
-    def body(self, run: Run, turn: Callable[[], None], *, as_planned: bool) -> None:
-        unit, copy, chunk = self._unit, self._copy, self._chunk
-        at = unit.steps.index(copy)
-        before = unit.steps[:at]
-        # A crash of the server empties staging.  That it was made is on the disk, so that this is noticed; the rest
-        # need not wait for the disk.
-        run.prepare(*([NOT_WAITING] if unit.closing[0].phase == "stage" and self.number > 1 else []))
-        run.steps(
-            unit,
-            before if self.number == 1 else [step for step in before if isinstance(step, Hold)],
-            last_resort=True,
-        )
-        if chunk is not None:
-            run.timed(unit, copy, lambda: run.copied(unit, copy, lambda: self._send(run, chunk)))
-        turn()
-        if self.complete:
-            run.steps(unit, unit.steps[at + 1 :], last_resort=True)
-        run.close(
-            unit,
-            exact=unit.exact,
-            number=self.number,
-            starts=_text(chunk.start if chunk else START),
-            ends=_text(chunk.end if chunk else START),
-            complete=self.complete,
-        )
-
-    def _send(self, run: Run, chunk: Chunk) -> transfer.Sent:
-        return transfer.copy_chunk(
-            self._copy, run.connection, self._found, chunk, run.emit, before=self._before
-        )
-
-    def committed(self, run: Run) -> bool:
-        return _found(run, self._unit, self.number)
-
-    def sift(self, run: Run, unit: Unit, error: SyncError) -> bool:
-        return False  # the run starts over record by record, if it is to go on
+    rows: int = 0
 
 
 def of_parts(run: Run, unit: Unit) -> None:
@@ -232,10 +85,10 @@ class _Part:
         return len(self._bad) > before
 
     def committed(self, run: Run) -> bool:
-        return _found(run, self._unit, self.number)
+        return found(run, self._unit, self.number)
 
 
-def _found(run: Run, unit: Unit, number: int) -> bool:
+def found(run: Run, unit: Unit, number: int) -> bool:
     """Tell whether a chunk is committed, and take over what the ledger says then."""
     if number not in _numbers(run, unit.closing[0].phase):
         return False
@@ -314,15 +167,16 @@ def worth_keeping(run: Run, failure: BaseException) -> bool:
     return run.chunks["publish"] > 0 or (passing and run.chunks["stage"] > 0)
 
 
-def _last(run: Run, phase: Phase) -> _Last:
+def last(run: Run, phase: Phase) -> Last:
+    """Return the last chunk of a phase that is committed."""
     if run.entry is None:
-        return _Last()
+        return Last()
     entry = run.entry
     found = run.surely(lambda: ledger.last_chunk(run.connection, entry, phase))
     if found is None:
-        return _Last()
-    number, ends, complete = found
-    return _Last(number=number, place=Position(**(ends or {})), complete=complete)
+        return Last()
+    number, ends, complete, rows = found
+    return Last(number=number, place=Position(**(ends or {})), complete=complete, rows=rows)
 
 
 def _numbers(run: Run, phase: Phase) -> frozenset[int]:
@@ -339,7 +193,3 @@ def _arranged(run: Run) -> tuple[int, int, int]:
     assert found is not None
     ends = found[1] or {}
     return int(ends["parts"]), int(ends["rows"]), int(ends["apart"])
-
-
-def _text(place: Position) -> str:
-    return json.dumps(asdict(place))

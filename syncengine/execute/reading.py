@@ -173,14 +173,20 @@ def _grouped(stream: Iterable[Row], place: Position) -> Iterator[RowBatch]:
 
 
 @contextmanager
-def reading(step: CopyIn, source: Source, after: Position = START) -> Iterator[Reading]:
-    """Open a source by the step's hand-over, behind a place in it."""
+def reading(
+    step: CopyIn, source: Source, after: Position = START, *, keeps_batches: bool = False
+) -> Iterator[Reading]:
+    """Open a source by the step's hand-over, behind a place in it.
+
+    `keeps_batches`: those of Arrow data, which take long to be read again, are kept until the chunk after.
+    """
     if step.handover is Handover.ROWS:
         with closing(_RowReading(source, after, keeps=not source.describe().reopenable)) as rows:
             yield rows
         return
     if step.handover is Handover.ARROW:
-        with closing(BatchReading(source, after, keeps=not source.describe().reopenable)) as batches:
+        keeps = keeps_batches or not source.describe().reopenable
+        with closing(BatchReading(source, after, keeps=keeps)) as batches:
             yield batches
         return
     with source.open(step.handover, after) as payload:

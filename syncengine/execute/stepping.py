@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import BadRow, SyncError
-from syncengine.execute import badrows, chunks, probing, settings, tolerant, transfer
+from syncengine.execute import badrows, chunks, keeping, pieces, probing, settings, tolerant, transfer
 from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, overtaken, taken_over, unclosed
 from syncengine.execute.endings import DoneAlready, NothingToDo
@@ -251,23 +251,43 @@ class Steps:
         return sent.taken
 
     def _stage(self, unit: Unit, step: StageRecords) -> int:
-        facts = self.source.describe()
-        stager = tolerant.Stager(step, self.connection, facts, self.plan.sensitive, self.plan.target)
+        """Stage the whole source, or as much of it as is wanted."""
+        taken = 0
+        with pieces.staging(step, self.source) as found:
+            while (chunk := found.chunk()) is not None:
+                taken += self.staged(unit, step, found, chunk)
+                if self.most is not None and chunk.rows >= self.most:
+                    break
+        return taken
+
+    def staged(
+        self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
+    ) -> int:
+        """Stage a chunk of the source; return how many rows of it are good."""
+        stager = tolerant.Stager(step, self.connection, found.facts, self.plan.sensitive, self.plan.target)
         enough = self.enough or badrows.enough(step.most)
+        before = self.report.counts.bytes_read
         with settings.unlimited(self.connection, self.plan):
-            tolerant.stage(stager, self.source, self.emit, most=self.most, enough=enough)
-        if step.most is not None and step.most.count is not None and stager.bad > step.most.count:
-            bad = ev.BadRowsFound(unit=unit.name, rows=stager.bad, samples=tuple(stager.samples))
-            self.emit(bad)
-            raise badrows.excess(step.most, bad, stager.rows, step.location)
-        if stager.bad and not step.tolerates:
-            raise BadRow(str(stager.samples[0]))
-        if stager.kinds is not None and facts.csv is None:
-            self.kinds = {name: frozenset(found) for name, found in stager.kinds.items()}
-        self.emit(ev.RowsRead(unit=unit.name, rows=stager.rows, bytes=facts.bytes or stager.bytes))
-        return stager.rows - stager.bad
+            found.stage(chunk, stager, self.emit, enough=enough)
+        self._check_bad(unit, step, found, chunk)
+        self.kinds = found.kinds(chunk)
+        self.emit(ev.RowsRead(unit=unit.name, rows=chunk.sent.rows, bytes=found.bytes_of(chunk, before)))
+        return chunk.sent.taken
+
+    def _check_bad(
+        self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
+    ) -> None:
+        """Stop where bad rows are more than may be."""
+        bad, samples = found.bad(chunk)
+        if step.most is not None and step.most.count is not None and bad > step.most.count:
+            told = ev.BadRowsFound(unit=unit.name, rows=bad, samples=samples)
+            self.emit(told)
+            raise badrows.excess(step.most, told, chunk.rows, step.location)
+        if bad and not step.tolerates:
+            raise BadRow(str(samples[0]))
 
     def _keep(self, unit: Unit, step: KeepBadRows) -> int:
+        keeping.keep_unseen(step.raw, self.connection, self.source)
         found = badrows.found(step, self.connection, unit.name)
         if found.rows:
             self.emit(found)

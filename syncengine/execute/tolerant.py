@@ -1,4 +1,4 @@
-"""Bring records into staging batch by batch, and take out those that can't be read: COPY itself is the judge.
+"""Stage records batch by batch, and take out those that can't be read: COPY itself is the judge.
 
 Rows go by COPY's text format, one line each, so that the server's input decides on every value as it does for a whole
 file.  Where it refuses one, what stands before it is sent again, and what follows by and by.
@@ -6,31 +6,26 @@ file.  Where it refuses one, what stands before it is sent again, and what follo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from time import monotonic
 
 import psycopg
 from psycopg.rows import TupleRow
-from psycopg.types.json import Jsonb
 
 from syncengine.connect import wrap
 from syncengine.errors import BadRow, SyncError
 from syncengine.execute import values
 from syncengine.execute.blame import copy_line
+from syncengine.execute.keeping import fields_of, keep
 from syncengine.execute.losses import Rule
 from syncengine.execute.refusals import Refusal, is_of_row, own_refusal, refusal
 from syncengine.execute.watching import loss_of, rules
 from syncengine.model.badrows import BadRowSample, NoText
-from syncengine.model.events import Emit, Progress
-from syncengine.model.facts import ABSENT, SourceFacts
+from syncengine.model.facts import SourceFacts
 from syncengine.model.plan import StageRecords
-from syncengine.protocols import Record, Source
+from syncengine.protocols import Record
 
 BATCH = 1_000
-BATCH_BYTES = 4 * 1024 * 1024
-PROGRESS_SECONDS = 0.1
 _NO_TEXT, _LOST = "22021", "22000"
 
 Texts = list[str | None]
@@ -38,7 +33,7 @@ Texts = list[str | None]
 
 @dataclass
 class Stager:
-    """Takes the records of a source, or of a chunk of it, in order; `samples` are the first bad ones."""
+    """Takes records in order; `samples` are the first bad ones.  It keeps all as they stand there, or only those."""
 
     step: StageRecords
     connection: psycopg.Connection[TupleRow]
@@ -52,9 +47,7 @@ class Stager:
     kinds: dict[str, set[str]] | None = None
 
     def __post_init__(self) -> None:
-        fields = (*self.facts.fields, *((ABSENT,) if self.facts.partial else ()))
-        places = {name: place for place, name in enumerate(fields)}
-        self._fields = fields
+        places = {name: place for place, name in enumerate(fields_of(self.facts))}
         self._picks: list[tuple[int, Callable[[object], str | None]]] = [
             (places.get(column.field, -1), values.to_text(column.kind, column.reads))
             for column in self.step.columns
@@ -62,9 +55,13 @@ class Stager:
         self._looks: list[list[Rule]] = [rules(column, unstaged=False) for column in self.step.columns]
         names = [column.column for column in self.step.columns]
         self._keys = [names.index(name) for name in self.step.keys]
-        self._heads: set[str] = set()
         if self.step.observes:
             self.kinds = {name: set() for name in names}
+
+    @property
+    def found_kinds(self) -> dict[str, frozenset[str]] | None:
+        """Return the kinds of the values that were seen, by staging column, if they are observed."""
+        return None if self.kinds is None else {name: frozenset(found) for name, found in self.kinds.items()}
 
     def take(self, records: Sequence[Record]) -> None:
         """Stage one batch, in the transaction that is open."""
@@ -75,11 +72,12 @@ class Stager:
         self.rows += len(records)
         self.bad += len(bad)
         self.bytes += sum(len(record.raw) for record in records)
-        self._keep(records)
         self._observe(records)
+        refused = [record for record in records if record.number in bad]
+        keep(self.step.raw, self.connection, self.facts, records if self.step.pieces is None else refused)
         if bad:
             self._note(records, bad)
-            self._set_aside([record for record in records if record.number in bad])
+            self._set_aside(refused)
 
     def _texts(self, record: Record) -> Texts | Refusal:
         """Return the staged columns of a record as text, or what keeps one from being that."""
@@ -150,22 +148,6 @@ class Stager:
                 if record.values is not None and record.values[place] is not None:
                     noted.add(values.kind_of(record.values[place]))
 
-    def _keep(self, records: Sequence[Record]) -> None:
-        """Keep the records as they stand in the source, and the headers of their files."""
-        with self.connection.cursor() as cursor, cursor.copy(self.step.raw.encode()) as stream:
-            for record in records:
-                if record.head and record.label not in self._heads:
-                    self._heads.add(record.label)
-                    number = -len(self._heads)
-                    stream.write_row((number, record.label, None, None, None, record.head, None))
-                stream.write_row(self._kept(record))
-
-    def _kept(self, record: Record) -> tuple[object, ...]:
-        if not record.raw:
-            row = None if record.values is None else _image(self._fields, record.values)
-            return record.number, record.label, None, None, None, None, row
-        return record.number, record.label, record.line, record.first, record.last, record.raw, None
-
     def _note(self, records: Sequence[Record], bad: dict[int, Refusal]) -> None:
         by_number = {record.number: record for record in records}
         with self.connection.cursor() as cursor:
@@ -206,41 +188,3 @@ def _storable(text: str | None) -> str | None:
             raise ValueError("a field holds a NUL character, which PostgreSQL cannot store")
         text.encode()  # half of a surrogate pair is no text
     return text
-
-
-def _image(fields: Sequence[str], row: Sequence[object]) -> Jsonb | None:
-    """Return a row that has no bytes as JSON."""
-    try:
-        text = values.json(dict(zip(fields, row, strict=True)))
-        text.encode()
-    except Exception:  # what has no text can't be kept either
-        return None
-    return Jsonb(text, dumps=lambda ready: str(ready)) if "\\u0000" not in text and "\0" not in text else None
-
-
-def batches(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Yield records in batches that are small in number and in bytes."""
-    batch: list[Record] = []
-    size = 0
-    for record in records:
-        batch.append(record)
-        size += len(record.raw)
-        if len(batch) >= BATCH or size >= BATCH_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def stage(
-    stager: Stager, source: Source, emit: Emit, *, most: int | None = None, enough: int | None = None
-) -> None:
-    """Stage a whole source, or its first `most` records, or so many that `enough` of them are bad."""
-    told = 0.0
-    for batch in batches(islice(source.records(), most)):
-        stager.take(batch)
-        if enough is not None and stager.bad >= enough:
-            return
-        if monotonic() - told >= PROGRESS_SECONDS:
-            told = monotonic()
-            emit(Progress(rows=stager.rows, bytes=stager.bytes))

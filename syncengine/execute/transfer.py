@@ -60,6 +60,9 @@ class Sent:
         )
 
 
+NOTHING = Sent(rows=0, taken=0, bytes=0)
+
+
 class Ticker:
     """Emits Progress, but not more often than anyone can read."""
 
@@ -76,7 +79,7 @@ class Ticker:
 
 def copy(step: CopyIn, connection: psycopg.Connection[object], source: Source, emit: Emit) -> Sent:
     """Carry out a CopyIn step for the whole source."""
-    total = Sent(rows=0, taken=0, bytes=0)
+    total = NOTHING
     with reading(step, source) as found:
         while (chunk := found.chunk(ChunkSize())) is not None:
             total = total.with_more(copy_chunk(step, connection, found, chunk, emit, before=total.bytes))

@@ -63,7 +63,7 @@ class Entry:
     """A run that holds its spec and target.  `run` may be an earlier one's, which is then `resumed`.
 
     `holder` is the process's own token.  `published`: the rows of an `insert` were written by the run that this one
-    had to wait for.
+    had to wait for.  `sifted`: what is staged of a resumed run has numbers, for it met a bad row.
     """
 
     schema: str
@@ -72,6 +72,7 @@ class Entry:
     relation: str
     resumed: bool = False
     published: bool = False
+    sifted: bool = False
 
 
 @contextmanager
@@ -240,6 +241,7 @@ def _take_over(connection: Connection, opening: Opening, last: _Last) -> Entry:
         holder=opening.run,
         relation=opening.relation,
         resumed=True,
+        sifted=orphans.is_sifted(connection, opening.schema, last.run),
     )
     pid = own_pid(connection)
     ask(connection, opening.schema, sql.TAKE_OVER, run=last.run, holder=opening.run, pid=pid)

@@ -11,6 +11,7 @@ from syncengine.connect import wrap
 from syncengine.ledger.timing import GRACE, lease_seconds
 from syncengine.sql import ledger as sql
 from syncengine.sql import staging
+from syncengine.sql.badrows import BAD
 from syncengine.sql.names import STAGE_PREFIX, of_stage
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -44,10 +45,17 @@ def _intact(connection: Connection, schema: str, run: str) -> bool:
         if phase in phases:  # once the parts are cut, nothing else is needed
             if table not in tables:
                 return False
-            row = connection.execute(sql.count_rows((schema, table))).fetchone()
+            bad = of_stage(run) + BAD
+            kept = [table, bad] if phase == "stage" and bad in tables else [table]
+            found = [connection.execute(sql.count_rows((schema, name))).fetchone() for name in kept]
             # Another connection of the run may have staged more in between.
-            return row is not None and int(row[0]) >= int(phases[phase])
+            return sum(int(row[0]) for row in found if row is not None) >= int(phases[phase])
     return True
+
+
+def is_sifted(connection: Connection, schema: str, run: str) -> bool:
+    """Tell whether a run has begun to stage with the numbers of its rows, to keep bad ones apart."""
+    return of_stage(run) + BAD in tables_of(connection, schema).get(run, [])
 
 
 def drop(connection: Connection, schema: str, run: str) -> None:

@@ -14,11 +14,13 @@ _PHASES = ("stage", "arrange", "publish")
 
 def last_chunk(
     connection: Connection, entry: Entry, phase: str
-) -> tuple[int, dict[str, Any] | None, bool] | None:
-    """Return the last committed chunk of a phase: its number, where it ends, and whether it completes the phase."""
+) -> tuple[int, dict[str, Any] | None, bool, int] | None:
+    """Return the last committed chunk of a phase: its number, where it ends, and whether it completes the phase; and
+    the number of rows that were read up to there.
+    """
     with transaction(connection, _DOING):
         rows = ask(connection, entry.schema, sql.LAST_CHUNK, run=entry.run, phase=phase)
-    return (int(rows[0][0]), rows[0][1], bool(rows[0][2])) if rows else None
+    return (int(rows[0][0]), rows[0][1], bool(rows[0][2]), int(rows[0][3])) if rows else None
 
 
 def committed_chunks(connection: Connection, entry: Entry, phase: str) -> frozenset[int]:

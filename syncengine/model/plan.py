@@ -111,19 +111,46 @@ class Sieve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageRecords:
-    """Bring the source into staging record by record, with their numbers; bad ones are taken out.
+class Pieces:
+    """How rows are staged many at a time, and numbered all the same: `copy` takes them, once `number` has said which
+    one is the first; `place` notes where that stands in the source.
+    """
 
-    `sql` copies texts, `raw` the records as they stand in the source.  What can be read of a bad one's `keys` goes by
+    copy: CopyIn
+    number: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRecords:
+    """Where records are kept as they stand in the source: `copy` takes them, `head` the header of their file, once.
+
+    `wanted` lists the numbers of the bad ones that are not there yet, and `places` from which number on which place in
+    the source is to be read for them.
+    """
+
+    copy: str
+    head: str
+    wanted: str
+    places: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecords:
+    """Bring the source into staging with the numbers of its rows; bad ones are taken out.
+
+    `sql` copies the texts of single records.  Where there are `pieces`, that is done only around rows that are refused,
+    and of the records only the bad ones are kept in `raw`; else all.  What can be read of a bad one's `keys` goes by
     `aside`, where that matters.  `tolerates` False: the first one fails; beyond `most` no more are read.
     `observes` as in CopyIn.
     """
 
     title: str
     sql: str
-    raw: str
+    raw: RawRecords
     sieve: Sieve
     columns: tuple[StagedColumn, ...]
+    pieces: Pieces | None = None
     keys: tuple[str, ...] = ()
     aside: str = ""
     tolerates: bool = True
@@ -154,10 +181,11 @@ class KeepBadRows:
     keep them (`sql`, empty in a preview).
 
     `count` gives (rows, those with an unreadable key), `sample` the first ones: (place, line, number, column, SQLSTATE,
-    constraint, message).
+    constraint, message).  Those that are not kept in `raw` yet are read once more.
     """
 
     title: str
+    raw: RawRecords
     sql: str
     count: str
     sample: str

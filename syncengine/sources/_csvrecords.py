@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from syncengine.model.facts import CsvFormat
 from syncengine.protocols import Position, Record
 from syncengine.sources import _framing
-from syncengine.sources._dialect import Layout
-from syncengine.sources._files import Input
+from syncengine.sources._csvfile import CsvFile
+from syncengine.sources._files import BlockReader
 from syncengine.sources._physical import Line, PhysicalLines
 from syncengine.sources._quotes import Quotes
 
@@ -42,11 +42,12 @@ class _Framed:
 class CsvRecords:
     """The records of one file with `fields`, in its own order of them."""
 
-    def __init__(self, found: Input, layout: Layout, fields: Sequence[str]) -> None:
-        self._input = found
-        self._layout = layout
+    def __init__(self, file: CsvFile) -> None:
+        self._input = file.input
+        self._layout = layout = file.layout
+        self._seekable = file.seekable
         self._form: CsvFormat = layout.form
-        self._count = len(fields)
+        self._count = len(file.fields)
         self._encoding = layout.encoding
         self._quotes = Quotes(layout.form)
         self._line = 1
@@ -54,16 +55,12 @@ class CsvRecords:
 
     def read(self, after: Position, number: int) -> Iterator[Record]:
         """Yield the records of the file that come after a position in it; the first is the source's `number`."""
-        begun = after.offset is not None and after.records > 0
-        before = after.records if begun else 0
-        with self._input.open() as reader:
-            found = PhysicalLines(
-                reader.blocks(),
-                self._layout.encoding,
-                self._input.label,
-                carriage_returns=True,
-                start=(after.offset or 0) if begun else 0,
-            )
+        begun = bool(after.offset) and after.records > 0
+        before, start = (after.records, after.offset or 0) if begun else (0, 0)
+        if begun:
+            self._read_head()
+        with self._input.open(start) as reader:
+            found = self._lines(reader, start)
             lines = iter(found)
             ahead: deque[Line] = deque()
             # The encoding is known once there is a line.
@@ -89,8 +86,21 @@ class CsvRecords:
                     fault=framed.fault,
                     sqlstate=framed.sqlstate,
                     head=self._head,
-                    after=Position(part=after.part, records=place + 1, line=self._line, offset=last),
+                    after=Position(
+                        part=after.part,
+                        records=place + 1,
+                        line=self._line,
+                        offset=last if self._seekable else None,
+                    ),
                 )
+
+    def _read_head(self) -> None:
+        with self._input.open() as reader:
+            self._skip_head(deque(), iter(self._lines(reader)))
+
+    def _lines(self, reader: BlockReader, start: int = 0) -> PhysicalLines:
+        encoding, label = self._layout.encoding, self._input.label
+        return PhysicalLines(reader.blocks(), encoding, label, carriage_returns=True, start=start)
 
     def _next(self, ahead: deque[Line], lines: Iterator[Line]) -> Line | None:
         return ahead.popleft() if ahead else next(lines, None)

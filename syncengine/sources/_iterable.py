@@ -78,7 +78,7 @@ class IterableSource:
             # What failed may be kept, and the generator with it: what it holds open is given back now.
             close(self._iterator)
 
-    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
         with self.open(Handover.ROWS) as stream:
             assert isinstance(stream, IterableRows)
             yield from stream.records(after, number)
@@ -117,7 +117,7 @@ class IterableRows:
         for number, row in islice(rows, self._skip, None):
             yield values(row, number)
 
-    def records(self, after: Position, number: int) -> Iterator[Record]:
+    def records(self, after: Position, number: int) -> Generator[Record, None, None]:
         """Yield the rows, those of another shape as well; they have no bytes."""
         for count, row in enumerate(_guarded(self._rows, self._unit), start=1):
             if count <= after.records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -149,7 +149,7 @@ class JsonRows:
                 self.bytes_read = before
 
     def _bodies_of(self, found: Input, reader: BlockReader, start: Position) -> Iterator[Body]:
-        plain = found.reopenable and found.compression == "none" and self._encoding == "utf-8"
+        plain = self._is_plain(found)
         blocks = reader.blocks() if start.offset else utf8(reader.blocks(), self._encoding, found.label)
         for text, behind in _whole_lines(blocks, found.label, start.line):
             # Of a place in the text, that in the file is known where nothing is changed on the way.
@@ -158,7 +158,11 @@ class JsonRows:
             yield body
             start = body.after(len(body.filled))
 
-    def records(self, after: Position, number: int) -> Iterator[Record]:
+    def _is_plain(self, found: Input) -> bool:
+        """Tell whether a place in the text is a place in the file."""
+        return found.reopenable and found.compression == "none" and self._encoding == "utf-8"
+
+    def records(self, after: Position, number: int) -> Generator[Record, None, None]:
         """Yield the lines that are not blank, as they stand in their files."""
         for part in range(after.part, len(self._inputs)):
             place = after if part == after.part else Position(part=part)
@@ -167,9 +171,9 @@ class JsonRows:
                 yield record
 
     def _records_of(self, found: Input, after: Position, number: int) -> Iterator[Record]:
-        begun = after.offset is not None and after.records > 0
+        begun = bool(after.offset) and after.records > 0
         count, start = (after.records, after.offset or 0) if begun else (0, 0)
-        with found.open() as reader:
+        with found.open(start) as reader:
             lines = PhysicalLines(
                 reader.blocks(), self._encoding, found.label, carriage_returns=False, start=start
             )
@@ -179,7 +183,8 @@ class JsonRows:
                     continue
                 count += 1
                 if count > after.records:
-                    place = Position(part=after.part, records=count, line=height + 1, offset=line.last)
+                    offset = line.last if self._is_plain(found) else None
+                    place = Position(part=after.part, records=count, line=height + 1, offset=offset)
                     yield self._record(line, lines.encoding, found.label, number, place)
                     number += 1
 

@@ -33,9 +33,9 @@ class Line:
 
 
 class PhysicalLines:
-    """The lines of a file from the byte `start` on, where a line begins.  It is read once.
+    """The lines of a file from the byte `start` on, where a line begins and the blocks do.  It is read once.
 
-    `encoding` is known once the first line is: a byte order mark tells it.
+    `encoding` is known once the first line is: a byte order mark tells it, at the beginning of the file.
     """
 
     def __init__(
@@ -63,13 +63,10 @@ class PhysicalLines:
         head = b""
         while len(head) < 4 and (block := next(self._blocks, None)) is not None:
             head += block
-        found = (pair for pair in _MARKS.get(self.encoding, ()) if head.startswith(pair[0]))
+        marks = () if self._start else _MARKS.get(self.encoding, ())
+        found = (pair for pair in marks if head.startswith(pair[0]))
         mark, self.encoding = next(found, (b"", _WITHOUT_MARK.get(self.encoding, self.encoding)))
-        first = max(len(mark), self._start)
-        skipped = 0
-        while skipped + len(head) < first and (block := next(self._blocks, None)) is not None:
-            skipped, head = skipped + len(head), block
-        return head[first - skipped :], first
+        return head[len(mark) :], self._start + len(mark)
 
     def _ends(self) -> tuple[re.Pattern[bytes], int]:
         feed, back = "\n".encode(self.encoding), "\r".encode(self.encoding)

@@ -5,7 +5,7 @@ Only what opens a part imports pyarrow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,7 +135,7 @@ class ArrowSource:
         self._opened = True
         yield TableStream(self._parts, fields, self._wanted.condition, after.records, self._unit)
 
-    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
         with self.open(Handover.ROWS, after) as stream:
             assert isinstance(stream, TableStream)
             for count, row in enumerate(stream, start=after.records + 1):

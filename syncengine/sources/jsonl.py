@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,7 +127,7 @@ class JsonLinesSource:
             notes=tuple(notes),
         )
 
-    def records(self, after: Position = START, number: int = 1) -> Iterator[Record]:
+    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
         return self._rows(START).records(after, number)
 
     def _sample(self) -> _Sample:

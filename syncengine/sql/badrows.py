@@ -1,7 +1,8 @@
 """Statements about the rows of a run that can't be loaded: where they are kept meanwhile, and how they get there.
 
-Beside `stage_<run>` there stand `_bad`, what is wrong with which record; `_raw`, all records as they were read;
-`_aside`, what can be read of the bad ones, so that a mirror does not take their keys for gone.
+Beside `stage_<run>` there stand `_bad`, what is wrong with which record; `_raw`, records as they stand in the source;
+`_places`, where the others are to be found there; `_aside`, what can be read of the bad ones, so that a mirror does not
+take their keys for gone.
 """
 
 from __future__ import annotations
@@ -17,30 +18,36 @@ from syncengine.sql.convert import changed_by, found_in, natural_key
 from syncengine.sql.names import ident, of_stage, quoted
 from syncengine.sql.staging import create, create_load, relations, row_number
 
+# What the table of what is wrong has behind the name of staging.
+BAD = "_bad"
 # SQLSTATEs of rows that the engine itself refuses, in the server's words.
 NULL_KEY, NOT_FOUND, ROUNDED = "23502", "23503", "22003"
 
 
 def bad(task: Task) -> QualifiedName:
-    return _beside(task, "bad")
+    return _beside(task, BAD)
 
 
 def raw(task: Task) -> QualifiedName:
-    return _beside(task, "raw")
+    return _beside(task, "_raw")
+
+
+def places(task: Task) -> QualifiedName:
+    return _beside(task, "_places")
 
 
 def aside(task: Task) -> QualifiedName:
-    return _beside(task, "aside")
+    return _beside(task, "_aside")
 
 
 def aside_keys(task: Task) -> QualifiedName:
     """Return the relation with the keys of the rows set aside, the same one where nothing is computed."""
-    return _beside(task, "aside_load") if task.converts else aside(task)
+    return _beside(task, "_aside_load") if task.converts else aside(task)
 
 
 def _beside(task: Task, suffix: str) -> QualifiedName:
     schema = relations(task)[0][0]
-    return schema, f"{of_stage(task.run)}_{suffix}"
+    return schema, of_stage(task.run) + suffix
 
 
 def create_bad(task: Task) -> Composed:
@@ -57,6 +64,44 @@ def create_raw(task: Task) -> Composed:
         ' "row" jsonb'
     )
     return create(raw(task), [Composed([SQL(columns)])])
+
+
+def create_places(task: Task) -> Composed:
+    """Return the table of the places at which pieces of the source begin, by the number of their first record."""
+    return create(places(task), [Composed([SQL("number bigint PRIMARY KEY, place jsonb NOT NULL")])])
+
+
+def note_place(task: Task) -> Composed:
+    return SQL("INSERT INTO {} (number, place) VALUES (%s, %s)").format(ident(*places(task)))
+
+
+def set_number(task: Task, stage: QualifiedName) -> Composed:
+    """Return the query that sets which number the next row of staging gets."""
+    text = SQL("SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, {}), %s, false)")
+    return text.format(Literal(ident(*stage).as_string()), Literal(row_number(task)))
+
+
+def keep_records(task: Task) -> Composed:
+    text = SQL('COPY {} (number, place, line, byte_from, byte_to, raw, "row") FROM STDIN')
+    return text.format(ident(*raw(task)))
+
+
+def keep_head(task: Task) -> Composed:
+    text = SQL("INSERT INTO {} (number, place, raw) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING")
+    return text.format(ident(*raw(task)))
+
+
+def not_kept(task: Task) -> Composed:
+    """Return the query for the numbers of the bad rows of which the record is not kept."""
+    text = SQL(
+        "SELECT number FROM {} AS bad WHERE NOT EXISTS (SELECT FROM {} AS raw WHERE raw.number = bad.number)"
+        " ORDER BY number"
+    )
+    return text.format(ident(*bad(task)), ident(*raw(task)))
+
+
+def all_places(task: Task) -> Composed:
+    return SQL("SELECT number, place FROM {} ORDER BY number").format(ident(*places(task)))
 
 
 def create_aside(task: Task) -> Composed:
@@ -235,5 +280,5 @@ def spared(task: Task) -> Composed:
 
 def tables(task: Task) -> tuple[QualifiedName, ...]:
     """Return the relations that a tolerant run has beside its staging."""
-    found = [bad(task), raw(task), aside(task), aside_keys(task)]
+    found = [bad(task), raw(task), places(task), aside(task), aside_keys(task)]
     return tuple(dict.fromkeys(found))

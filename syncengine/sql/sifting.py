@@ -7,9 +7,12 @@ from dataclasses import replace
 from psycopg.sql import SQL, Composed
 
 from syncengine.model.plan import (
+    CopyIn,
     KeepBadRows,
     Part,
+    Pieces,
     Probe,
+    RawRecords,
     RunSegments,
     RunSql,
     Sieve,
@@ -27,22 +30,42 @@ def sieve(task: Task) -> Sieve:
     return Sieve(note=badrows.note(task).as_string(), move=badrows.move_bad(task).as_string())
 
 
-def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
-    """Return the steps that bring the source into numbered staging, record by record."""
+def in_pieces(task: Task) -> bool:
+    """Tell whether only what a bad row stands in is read record by record, and bad records are read once more."""
+    return task.source.reopenable and not task.spec.retries
+
+
+def raw_records(task: Task) -> RawRecords:
+    return RawRecords(
+        copy=badrows.keep_records(task).as_string(),
+        head=badrows.keep_head(task).as_string(),
+        wanted=badrows.not_kept(task).as_string(),
+        places=badrows.all_places(task).as_string(),
+    )
+
+
+def copied(task: Task, stage: QualifiedName, copy: CopyIn) -> tuple[Step, ...]:
+    """Return the steps that bring the source into numbered staging; `copy` brings the good rows of it there."""
     texts = [staged.column.column for staged in task.stage]
     number = staging.row_number(task)
     keys = badrows.key_fields(task) if task.locks and task.keys else ()
-    copy_raw = SQL('COPY {} (number, place, line, byte_from, byte_to, raw, "row") FROM STDIN')
     made = (
         ("create staging", staging.create_stage(task, stage)),
         ("make room for bad rows", badrows.create_bad(task)),
         ("make room for the records as they are", badrows.create_raw(task)),
+        ("make room for the places of records", badrows.create_places(task)),
         ("make room for the keys of bad rows", badrows.create_aside(task)),
     )
+    pieces = Pieces(
+        copy=copy,
+        number=badrows.set_number(task, stage).as_string(),
+        place=badrows.note_place(task).as_string(),
+    )
     read = StageRecords(
-        title=f"read {len(texts)} fields of each record into staging",
+        title=f"{copy.title}, record by record{' where one is refused' if in_pieces(task) else ''}",
         sql=_copy(stage, [*texts, number]),
-        raw=copy_raw.format(ident(*badrows.raw(task))).as_string(),
+        raw=raw_records(task),
+        pieces=pieces if in_pieces(task) else None,
         sieve=sieve(task),
         columns=tuple(staged.column for staged in task.stage),
         keys=keys,
@@ -125,6 +148,7 @@ def kept(task: Task) -> tuple[Step, ...]:
     statement = quarantine.settle(task) if task.spec.retries else quarantine.keep(task)
     counted = KeepBadRows(
         title="keep the bad rows" if not task.spec.retries else "mark the rows that are good now",
+        raw=raw_records(task),
         sql="" if task.rehearsed else statement.as_string(),
         count=quarantine.count_bad(task).as_string(),
         sample=quarantine.sample_bad(task).as_string(),

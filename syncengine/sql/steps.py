@@ -27,6 +27,8 @@ from syncengine.sql import ledger as ledger_sql
 # Where a source is cut, unless `execution.chunk_rows` says so: what a transaction costs is little beside that.
 CHUNK_BYTES = 4 * 1024 * 1024
 CHUNK_ROWS = 100_000
+# The same where a bad row may stand among them, for which a part of them is sent again.
+SIFTED_ROWS = 20_000
 NO_LEDGER = "the role may not use the engine's tables, in which chunks are noted"
 
 
@@ -116,15 +118,18 @@ def claimed(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
 
 def copied(task: Task, stage: QualifiedName) -> tuple[Step, ...]:
     """Return the steps that make the staging table in the engine's schema and COPY the source into it."""
+    copy = copy_in(task, stage, f"COPY {len(task.stage)} fields into staging")
     if task.tolerant:
-        return sifting.copied(task, stage)
+        return sifting.copied(task, stage, cut(task, copy))
     create = RunSql(title=f"create {'.'.join(stage)}", sql=text(staging.create_stage(task, stage)))
-    return create, copy_in(task, stage, f"COPY {len(task.stage)} fields into staging")
+    return create, copy
 
 
 def cut(task: Task, copy: CopyIn) -> CopyIn:
     """Return the COPY so that chunks of the source commit one by one."""
     rows = task.spec.execution.chunk_rows
+    if task.tolerant and Handover.CSV_BYTES not in copy.handover:
+        return replace(copy, chunk_rows=rows or SIFTED_ROWS)
     if Handover.ROWS in copy.handover:
         return replace(copy, chunk_rows=rows or CHUNK_ROWS)
     return replace(copy, chunk_rows=rows, chunk_bytes=None if rows else CHUNK_BYTES)

@@ -69,8 +69,8 @@ class Staged:
 def _staging(task: Task, stage: QualifiedName, load: QualifiedName, typed: tuple[Step, ...]) -> Unit:
     """Return the unit that fills staging; where there is a ledger, chunk by chunk."""
     copied = task.staged_rows is None and not task.infers
-    # Records that are read one by one, to tell bad ones, are staged in one transaction.
-    chunked = copied and task.ledgered and not task.tolerant
+    # Records of what can be read only once, or was kept before, are staged in one transaction.
+    chunked = copied and task.ledgered and not (task.tolerant and not sifting.in_pieces(task))
     held = steps.hold_chunk(task) if chunked else steps.hold(task) if copied else ()
     steps_ = (*held, *_filled(task, stage, load), *typed)
     return Unit(
@@ -201,11 +201,11 @@ def _reasons(task: Task) -> tuple[str, ...]:
 def _about_bad_rows(task: Task) -> str:
     """Say what happens with bad rows."""
     where = f"{task.spec.ledger_schema}.quarantine"
+    if task.tolerant and not sifting.in_pieces(task):
+        return f"bad rows go to {where}; each record is read by itself, as the source can't be read again for them"
     if task.tolerant:
-        why = "the source can't be read again for them"
-        why = "chunks that are published can't be taken back" if task.chunked else why
-        return f"bad rows go to {where}; each record is read by itself, as {why}"
-    return f"bad rows go to {where}: once one is met, the source is read again record by record"
+        return f"bad rows go to {where}: the source is read record by record where one stands"
+    return f"bad rows go to {where}: once one is met, staging starts over, record by record where one stands"
 
 
 def _filled(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:
