@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from syncengine.errors import Blocked, Location, SyncError, TooManyBadRows, UnreadableKeys
+from syncengine.execute.keeping import keep_unseen
 from syncengine.execute.refusals import Refusal
 from syncengine.model.badrows import SHOWN, BadRowSample
 from syncengine.model.events import BadRowsFound
@@ -26,6 +27,7 @@ from syncengine.model.plan import (
     WriteFile,
 )
 from syncengine.model.spec import Limit
+from syncengine.protocols import Source
 
 
 def take_out(connection: psycopg.Connection[TupleRow], sieve: Sieve, rows: Mapping[int, Refusal]) -> None:
@@ -54,8 +56,11 @@ def before_writing(unit: Unit) -> tuple[Unit, tuple[RunSql, ...]]:
     return replace(unit, steps=tuple(ahead)), hooks
 
 
-def found(step: KeepBadRows, connection: psycopg.Connection[TupleRow], unit: str) -> BadRowsFound:
-    """Return how many bad rows there are, and the first of them."""
+def found(
+    step: KeepBadRows, connection: psycopg.Connection[TupleRow], source: Source, unit: str
+) -> BadRowsFound:
+    """Return how many bad rows there are, and the first of them; all of them are kept as they stand in the source."""
+    keep_unseen(step.raw, connection, source)
     row = connection.execute(step.count.encode()).fetchone()
     assert row is not None
     rows, unreadable = int(row[0]), int(row[1])

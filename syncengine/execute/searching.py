@@ -32,9 +32,9 @@ class Search(Rehearsal):
         ahead, _ = badrows.before_writing(staging)
         self.steps(ahead, ahead.steps, last_resort=True)
         step = next(step for step in rest.steps if isinstance(step, KeepBadRows))
-        found = badrows.found(step, self.connection, unit.name)
+        found = badrows.found(step, self.connection, self.source, unit.name)
         if found.rows < SHOWN and unit.probe is not None:
             refused = self._refused_of(rest, unit.probe, enough=SHOWN)
             badrows.take_out(self.connection, unit.probe.sieve, refused)
-            found = badrows.found(step, self.connection, unit.name)
+            found = badrows.found(step, self.connection, self.source, unit.name)
         return found.samples

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Literal
 
 from syncengine.connect import wrap
 from syncengine.errors import BadRow, SyncError
-from syncengine.execute import badrows, chunks, keeping, pieces, probing, settings, tolerant, transfer
+from syncengine.execute import badrows, chunks, pieces, probing, settings, tolerant, transfer
 from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, overtaken, taken_over, unclosed
 from syncengine.execute.endings import DoneAlready, NothingToDo
@@ -287,8 +287,7 @@ class Steps:
             raise BadRow(str(samples[0]))
 
     def _keep(self, unit: Unit, step: KeepBadRows) -> int:
-        keeping.keep_unseen(step.raw, self.connection, self.source)
-        found = badrows.found(step, self.connection, unit.name)
+        found = badrows.found(step, self.connection, self.source, unit.name)
         if found.rows:
             self.emit(found)
         before = self.report.counts.quarantined

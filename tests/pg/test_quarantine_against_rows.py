@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,15 @@ CORRUPTIONS = {
     "key twice": lambda raw: raw.split(b",", 1)[0] + raw,
     "letters in the key": lambda raw: b"k" + raw,
 }
+# These may take neighbours along.
+OPEN_QUOTES = {
+    "quote at the beginning": lambda raw: b'"' + raw,
+    "quote in the middle": lambda raw: raw[:5] + b'"' + raw[5:],
+    "quote at the end": lambda raw: raw[:-1] + b'"\n',
+    "CR LF": lambda raw: raw[:-1] + b"\r\n",
+    "blank line": lambda raw: b"\n" + raw,
+    "end mark": lambda raw: b"\\.\n" + raw,
+}
 RECORDS = st.lists(st.tuples(FIELDS, st.sampled_from([*["none"] * 4, *CORRUPTIONS])), max_size=30)
 
 
@@ -43,7 +53,7 @@ def target(server: Server) -> Iterator[Database]:
 def record(number: int, fields: tuple[str, str], corruption: str) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow([1000 + number, *fields])
-    raw: bytes = CORRUPTIONS[corruption](text.getvalue().encode())
+    raw: bytes = (CORRUPTIONS | OPEN_QUOTES)[corruption](text.getvalue().encode())
     return raw
 
 
@@ -83,3 +93,41 @@ def test_good_rows_are_those_that_can_be_inserted_one_by_one(
     if bad:
         kept = target.execute("SELECT raw FROM syncengine.quarantine ORDER BY number")
         assert [bytes(raw) for (raw,) in kept] == bad
+
+
+MESSY = st.lists(
+    st.tuples(FIELDS, st.sampled_from([*["none"] * 12, *CORRUPTIONS, *OPEN_QUOTES])), max_size=40
+)
+OUTCOME = """
+SELECT line, number, byte_from, byte_to, "column", sqlstate, constraint_name, message, raw, head
+FROM syncengine.quarantine ORDER BY number"""
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    records=MESSY,
+    rows=st.sampled_from([None, 1, 2, 5, 11]),
+    transaction=st.sampled_from(["all", "chunk"]),
+)
+def test_what_is_read_in_pieces_ends_as_what_is_read_record_by_record(
+    records: list[tuple[tuple[str, str], str]],
+    rows: int | None,
+    transaction: str,
+    target: Database,
+    tmp_path: Path,
+):
+    """A compressed file can't be opened in the middle, so that it is read by single records from the first bad one on."""
+    data = b"id,name,qty\n" + b"".join(record(number, *what) for number, what in enumerate(records))
+    (tmp_path / "rows.csv").write_bytes(data)
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(data))
+    found = []
+    for name in ("rows.csv", "rows.csv.gz"):
+        target.execute("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS syncengine CASCADE")
+        target.execute(TABLE)
+        how = {"transaction": transaction} | ({"chunk_rows": rows} if rows else {})
+        keys = {"conflict_keys": ["id"], "bad_rows": "quarantine", "duplicates": "last", "execution": how}
+        report = syncengine.run(a_spec(tmp_path, source=name, **keys), connection=target.url)
+        assert report.counts.closed
+        found.append((target.execute("TABLE t ORDER BY id"), report.rows_read, target.execute(OUTCOME)))
+
+    assert found[0] == found[1]

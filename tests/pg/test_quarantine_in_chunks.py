@@ -72,7 +72,10 @@ def test_good_rows_are_published_and_bad_ones_kept(db: Database):
 @pytest.mark.parametrize(
     ("kind", "unit", "number"),
     [
-        pytest.param("UnitCommitted", "stage", 1, id="once-all-is-staged"),
+        pytest.param("RowsRead", "stage", 1, id="within-the-first-chunk"),
+        pytest.param("ChunkCommitted", "stage", 1, id="after-the-first-chunk"),
+        pytest.param("RowsRead", "stage", 5, id="within-the-last-chunk"),
+        pytest.param("ChunkCommitted", "stage", 5, id="once-all-is-staged"),
         pytest.param("UnitCommitted", "arrange", 1, id="once-the-parts-are-cut"),
         pytest.param("ChunkCommitted", "publish", 1, id="after-the-first-part"),
         pytest.param("RowsCounted", "publish", 4, id="within-a-part"),
