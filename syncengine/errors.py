@@ -59,12 +59,16 @@ class Location:
 
 
 class SyncError(Exception):
-    """What went wrong, where, what was seen there, and how to put it right."""
+    """What went wrong, where, what was seen there, and how to put it right.
+
+    `row` is the number of the row that it is about, from 1 among those that were sent together, where that is known.
+    """
 
     code: ClassVar[str] = "error"
     exit_code: int = 1
     retryable: ClassVar[bool] = False
     sqlstate: str | None = None
+    row: int | None = None
 
     def __init__(
         self,

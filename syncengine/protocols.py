@@ -103,6 +103,10 @@ class CsvChunk(Protocol):
         """Return `file:line` of the record whose last line COPY counted as `line` of this chunk."""
         ...
 
+    def before(self, line: int) -> int:
+        """Return how many of its records begin before a line of the file."""
+        ...
+
 
 @runtime_checkable
 class CsvBytes(Protocol):

@@ -35,7 +35,7 @@ def blame(
     wrapped = wrap(error, doing=doing)
     if wrapped.retryable:
         return wrapped
-    line = copy_line(error.diag.context or "") if row is None else row
+    line = wrapped.row = copy_line(error.diag.context or "") if row is None else row
     wrapped.location = place(locate(line)) if line is not None else None
     wrapped.hint = wrapped.hint or _hint(error)
     if column := column_of(error):

@@ -14,6 +14,7 @@ import psycopg
 
 from syncengine.columnar import fields, values
 from syncengine.columnar.encoder import Encoder, Wire
+from syncengine.errors import SyncError
 from syncengine.execute.ahead import ahead
 from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.blame import blame
@@ -83,7 +84,7 @@ class _Sender:
             self._send_texts(batch)
             return next(more, None)
         left: Form | None = form
-        locate = self._locate()
+        before, locate = self._rows, self._locate()
         names = [column.column for column in self._step.columns]
         statement = staging.copy_binary((self._step.schema, self._step.table), names)
         with self._connection.cursor() as cursor:
@@ -91,7 +92,9 @@ class _Sender:
                 with copying(cursor, statement) as stream:
                     left = self._write(stream, batch, rows, more)
             except psycopg.Error as error:
-                raise blame(error, locate, "COPY", columns=self._step.columns) from error
+                blamed = blame(error, locate, "COPY", columns=self._step.columns)
+                blamed.row = None if blamed.row is None else before + blamed.row
+                raise blamed from error
             self.taken += cursor.rowcount
         return left
 
@@ -114,7 +117,11 @@ class _Sender:
 
     def _send_texts(self, batch: Any) -> None:
         some = Some(fields=tuple(batch.schema.names), rows=values.rows(batch), locate=self._locate())
-        self.taken += copy_some(self._step, self._connection, some)
+        try:
+            self.taken += copy_some(self._step, self._connection, some)
+        except SyncError as error:
+            error.row = None if error.row is None else self._rows + error.row
+            raise
         self._rows += batch.num_rows
         self._tell()
 

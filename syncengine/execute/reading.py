@@ -82,7 +82,7 @@ class HeldChunk:
         self.label, self.fields = chunk.label, chunk.fields
         self.start, self.end = chunk.start, chunk.end
         self.last, self.records = chunk.last, chunk.records
-        self.locate = chunk.locate
+        self.locate, self.before = chunk.locate, chunk.before
 
     def blocks(self, watch: Watch | None = None) -> Iterator[bytes]:
         """Yield what was read; it has been watched already."""

@@ -252,27 +252,34 @@ class Steps:
 
     def _stage(self, unit: Unit, step: StageRecords) -> int:
         """Stage the whole source, or as much of it as is wanted."""
-        taken = 0
         with pieces.staging(step, self.source) as found:
             while (chunk := found.chunk()) is not None:
-                taken += self.staged(unit, step, found, chunk)
+                self._sift(unit, step, found, chunk)
                 if self.most is not None and chunk.rows >= self.most:
                     break
-        return taken
+            sent, size = found.sent_up_to(chunk), found.facts.bytes
+        self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=size or sent.bytes))
+        return sent.taken
 
     def staged(
         self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
     ) -> int:
         """Stage a chunk of the source; return how many rows of it are good."""
-        stager = tolerant.Stager(step, self.connection, found.facts, self.plan.sensitive, self.plan.target)
-        enough = self.enough or badrows.enough(step.most)
-        before = self.report.counts.bytes_read
-        with settings.unlimited(self.connection, self.plan):
-            found.stage(chunk, stager, self.emit, enough=enough)
-        self._check_bad(unit, step, found, chunk)
-        self.kinds = found.kinds(chunk)
-        self.emit(ev.RowsRead(unit=unit.name, rows=chunk.sent.rows, bytes=found.bytes_of(chunk, before)))
+        size = found.facts.bytes
+        self._sift(unit, step, found, chunk)
+        rest = chunk.last and size is not None
+        read = max(0, (size or 0) - self.report.counts.bytes_read) if rest else chunk.sent.bytes
+        self.emit(ev.RowsRead(unit=unit.name, rows=chunk.sent.rows, bytes=read))
         return chunk.sent.taken
+
+    def _sift(
+        self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
+    ) -> None:
+        stager = tolerant.Stager(step, self.connection, found.facts, self.plan.sensitive, self.plan.target)
+        with settings.unlimited(self.connection, self.plan):
+            found.stage(chunk, stager, self.emit, enough=self.enough or badrows.enough(step.most))
+        self._check_bad(unit, step, found, chunk)
+        self.kinds = found.sent_up_to(chunk).kinds
 
     def _check_bad(
         self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk

@@ -164,7 +164,10 @@ def _copy_rows(
         except psycopg.Error as error:
             raise _blame_row(error, chunk.locate, sent, step.columns) from error
         except UnicodeEncodeError as error:
-            raise _not_text(chunk.locate(sent)) from error
+            raise _not_text(chunk.locate(sent), sent) from error
+        except SyncError as error:
+            error.row = error.row or sent + 1  # the source can't tell what comes next
+            raise
         return cursor.rowcount
 
 
@@ -203,7 +206,7 @@ def _copy_texts(
         except psycopg.Error as error:
             raise _blame_row(error, locate, number, columns) from error
         except UnicodeEncodeError as error:
-            raise _not_text(locate(number)) from error
+            raise _not_text(locate(number), number) from error
         return cursor.rowcount
 
 
@@ -215,8 +218,10 @@ def _blame_row(
     return blame(error, locate, "COPY", row=unsent, columns=columns)
 
 
-def _not_text(where: str) -> SyncError:
-    return BadRow("a lone surrogate is not a character and can't be stored", location=place_of(where))
+def _not_text(where: str, row: int) -> SyncError:
+    error = BadRow("a lone surrogate is not a character and can't be stored", location=place_of(where))
+    error.row = row
+    return error
 
 
 def _texts(
@@ -250,19 +255,23 @@ def _texts(
         try:
             texts = [convert(row[place]) for place, convert in picks]
         except Exception as error:  # whatever the str() of a class not ours may raise
-            raise _no_text(error, stream.locate(number)) from error
+            raise _no_text(error, stream.locate(number), number) from error
         for place, field, rule in looks:
             if (loss := loss_of(texts[place], field, rule)) is not None:
-                loss.location = place_of(stream.locate(number))
+                loss.location, loss.row = place_of(stream.locate(number)), number
                 raise loss
         yield texts
 
 
-def _no_text(error: Exception, where: str) -> SyncError:
+def _no_text(error: Exception, where: str, row: int) -> SyncError:
+    found: SyncError
     if isinstance(error, NoText):
-        return BadRow(str(error), detail=error.detail, hint=error.hint, location=place_of(where))
-    message = f"a value has no text: {type(error).__name__}"
-    return SourceError(message, detail=str(error), location=place_of(where))
+        found = BadRow(str(error), detail=error.detail, hint=error.hint, location=place_of(where))
+    else:
+        message = f"a value has no text: {type(error).__name__}"
+        found = SourceError(message, detail=str(error), location=place_of(where))
+    found.row = row
+    return found
 
 
 def insert(step: InsertRows, connection: psycopg.Connection[object], source: Source) -> Sent:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from copy import copy
 from dataclasses import replace
 
+from syncengine.errors import SourceError
 from syncengine.model.facts import CsvFormat
 from syncengine.protocols import ChunkSize, CsvChunk, Position, Watch
 from syncengine.sources import _framing
@@ -194,6 +195,16 @@ class Chunk:
             if counted >= line:
                 return f"{self.label}:{start}"
         return self.label
+
+    def before(self, line: int) -> int:
+        """Return how many of its records begin before a line of the file."""
+        count = 0
+        with suppress(SourceError):  # a quote that is never closed
+            for start, _ in records(self._file, self.start):
+                if start >= line:
+                    break
+                count += 1
+        return count
 
 
 def records(file: CsvFile, after: Position) -> Iterator[tuple[int, bytes]]:

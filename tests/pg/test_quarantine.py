@@ -257,7 +257,7 @@ def test_source_is_not_read_further_once_too_many_rows_are_bad(newdb: Database, 
     with pytest.raises(SyncError) as caught:
         syncengine.run(spec, connection=newdb.url)
 
-    assert caught.value.message == "1,000 rows can't be loaded, at most 30 may be"
+    assert caught.value.message == "40 rows can't be loaded, at most 30 may be"
     assert str(caught.value.detail).count("rows.csv:") == 20
 
 
