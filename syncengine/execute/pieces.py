@@ -28,6 +28,8 @@ from syncengine.protocols import START, ChunkSize, Position, Record, Source
 
 # How many records are read one by one around a bad one.
 FEW = 20
+# Nearer to one another than that, bad rows cost less in a batch of records than each by itself.
+_CLOSE = 200
 # Where it is not known which row is refused: how long the next piece is, and how much shorter the one after that.
 _SHORT = 2_000
 _SHORTER = 8
@@ -265,7 +267,7 @@ class _Lengths:
                 self.rows = self._reach = 2 * self.rows
         elif refused and (self.rows is None or refused <= self.rows):
             self.rows, self._exact = refused - 1, True
-            self.few = min(BATCH, 2 * self.few) if refused <= self.few else FEW
+            self.few = min(BATCH, 2 * self.few) if refused <= _CLOSE else FEW
             self._reach = max(FEW, refused)
         else:
             self.rows, self._exact = _SHORT if self.rows is None else self.rows // _SHORTER, False

@@ -84,3 +84,46 @@ def test_each_row_is_written_once(
     assert messages > (4 if commits else 30)
     assert {n: one for n, one in outcomes.items() if one not in ("whole", "prefix")} == {}
     assert sum(one == "whole" for one in outcomes.values()) > messages / 2
+
+
+@pytest.mark.parametrize("transaction", ["all", "chunk"])
+@pytest.mark.parametrize("commits", [False, True], ids=["before-any-message", "at-the-answer-to-a-commit"])
+def test_rows_beside_bad_ones_count_once(
+    newdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transaction: str, *, commits: bool
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("syncengine.execute.retry.FIRST_ABSENCE", 0.02)
+    (tmp_path / "t.csv").write_text("id\n0\nx\n1\n2\n3\n4\n5\n-1\n")
+    newdb.execute("CREATE TABLE t (id int PRIMARY KEY CHECK (id >= 0), hits int NOT NULL DEFAULT 0)")
+    spec = {
+        "source": "t.csv",
+        "target": "t",
+        "conflict_keys": ["id"],
+        "update_columns": {"hits": "target.hits + 1"},
+        "bad_rows": "quarantine",
+        "execution": {"transaction": transaction, "chunk_rows": 3},
+    }
+    outcomes: dict[int, object] = {}
+    with Proxy(newdb.direct) as proxy:
+        url = proxy.url(newdb.direct)
+        syncengine.run({**spec, "name": "first"}, connection=url)  # it makes the ledger
+        proxy.reset()
+        syncengine.run({**spec, "name": "again"}, connection=url)
+        messages = proxy.commits if commits else proxy.messages
+        for number in range(1, messages + 1, 1 if commits else 7):
+            newdb.execute("UPDATE t SET hits = 0")
+            proxy.reset()
+            proxy.trap(Trap(at=number, commits=commits, deal=Deal.SWALLOW if commits else Deal.DROP))
+            one = {**spec, "name": f"t{number}"}
+            report = carried_out(lambda spec, url: syncengine.run(spec, connection=url), one, url)
+            if isinstance(report, SyncError):
+                report = syncengine.run(one, connection=url)
+            hits = newdb.execute("SELECT DISTINCT hits FROM t")
+            kept = newdb.execute(
+                f"SELECT number FROM syncengine.quarantine WHERE spec = '{one['name']}' ORDER BY 1"
+            )
+            if (hits, kept, report.rows_read) != ([(1,)], [(2,), (8,)], 8):
+                outcomes[number] = (hits, kept, report)
+
+    assert messages > (6 if commits else 80)
+    assert outcomes == {}

@@ -116,7 +116,7 @@ def test_what_is_read_in_pieces_ends_as_what_is_read_record_by_record(
     target: Database,
     tmp_path: Path,
 ):
-    """A compressed file can't be opened in the middle, so that it is read by single records from the first bad one on."""
+    """A compressed file can't be opened in the middle, so that single records are read from the first bad one on."""
     data = b"id,name,qty\n" + b"".join(record(number, *what) for number, what in enumerate(records))
     (tmp_path / "rows.csv").write_bytes(data)
     (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(data))

@@ -9,6 +9,7 @@ import pytest
 
 import syncengine
 from syncengine.errors import SyncError
+from syncengine.model import events as ev
 from tests.killed import killed_at
 from tests.runs import counts
 from tests.servers import Database
@@ -91,6 +92,41 @@ def test_a_killed_run_is_gone_on_with_and_keeps_each_bad_row_once(
     report = syncengine.run(spec_of(), connection=db.url)
 
     assert counts(report) == {"inserted": 499, "updated": 497, "quarantined": 4}
+    check(db)
+
+
+WHOLE: dict[str, Any] = {"execution": {"transaction": "all", "chunk_rows": 200}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [
+        pytest.param("RowsRead", 1, id="within-the-first-chunk"),
+        pytest.param("ChunkCommitted", 3, id="after-the-third-chunk"),
+        pytest.param("ChunkCommitted", 5, id="once-all-is-staged"),
+    ],
+)
+def test_what_was_staged_before_a_kill_is_not_staged_again(db: Database, kind: str, number: int):
+    killed_at(db, spec_of(**WHOLE), kind, "stage", number)
+    seen: list[ev.Event] = []
+
+    report = syncengine.run(spec_of(**WHOLE), connection=db.url, emit=seen.append)
+
+    assert counts(report) == {"inserted": 499, "updated": 497, "quarantined": 4}
+    check(db)
+    staged = [event for event in seen if isinstance(event, ev.ChunkCommitted) and event.unit == "stage"]
+    assert len(staged) == 5 - (number if kind == "ChunkCommitted" else 0)
+
+
+@pytest.mark.parametrize("keys", [WHOLE, {}], ids=["all", "chunk"])
+def test_staging_that_a_crash_emptied_is_filled_again(db: Database, keys: dict[str, Any]):
+    killed_at(db, spec_of(**keys), "ChunkCommitted", "stage", 3)
+    for (name,) in db.execute("SELECT relname FROM pg_class WHERE relname LIKE 'stage%' AND relkind = 'r'"):
+        db.execute(f'TRUNCATE syncengine."{name}"')
+
+    report = syncengine.run(spec_of(**keys), connection=db.url)
+
+    assert (report.resumed, report.rows_read) == (False, ROWS)
     check(db)
 
 
