@@ -124,7 +124,7 @@ def carry_out(one: Ready, emit: ev.Emit, lanes: int | None = None) -> Report:
 
 
 def _follow(prepared: Prepared, run: Run) -> None:
-    """Carry out a plan; once a row is met that is to be kept apart, do it over record by record."""
+    """Carry out a plan; once a row is met that is to be kept apart, do it over in the way that allows for that."""
     try:
         run.follow(without_ledger(inferred(prepared, run.connection, run).plan))
     except SyncError as error:

@@ -124,7 +124,7 @@ def _write(log: Log, event: ev.Event, steps: str) -> None:
         case ev.BadRowsFound():
             log.warning("bad rows", rows=event.rows, unreadable_keys=event.unreadable)
         case ev.StartedOver():
-            log.info("reading again record by record", reason=event.reason)
+            log.info("staging again to keep bad rows apart", reason=event.reason)
         case ev.RowsCounted():
             log.debug("rows counted", counter=event.counter, rows=event.rows)
         case ev.Classified():

@@ -96,7 +96,7 @@ def _start(one: Ready, run: Run, stack: ExitStack) -> None:
 
 
 def _restart(one: Ready, run: Run, error: SyncError) -> bool:
-    """Have a run read its source record by record, if its error comes of rows that are to be kept apart."""
+    """Have a run stage its source so that bad rows can be kept apart, if its error comes of such rows."""
     tidy = [unit for unit in run.plan.units if unit.always]
     tolerant = any(isinstance(step, KeepBadRows) for step in run.plan.steps)
     if tolerant or one.prepared.task.tolerant or not is_kept_apart(one.spec, error):

@@ -207,7 +207,7 @@ class PieceReading:
         return self._fast
 
     def _take_records(self, chunk: PieceChunk, stager: Stager, emit: Emit, few: int) -> None:
-        """Stage a unit record by record, and go on so to the end of a file that can't be opened behind it."""
+        """Stage a few records one by one; a file that can't be opened behind them is read on like that to its end."""
         if self._records is None:
             self.close()
             records = self._source.records(chunk.end, chunk.rows + 1)

@@ -71,7 +71,7 @@ class BadRowsFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedOver:
-    """Nothing of what was done so far counts: the source is read again, record by record."""
+    """Nothing of what was done so far counts: the source is staged again, so that bad rows can be kept apart."""
 
     reason: str
 

@@ -31,7 +31,7 @@ def sieve(task: Task) -> Sieve:
 
 
 def in_pieces(task: Task) -> bool:
-    """Tell whether only what a bad row stands in is read record by record, and bad records are read once more."""
+    """Tell whether only around bad rows the source is read record by record, and their records are read once more."""
     return task.source.reopenable and not task.spec.retries
 
 
