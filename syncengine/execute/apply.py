@@ -77,8 +77,11 @@ class Run(Steps):
                     self._keep_or_carry_out(unit, failure)
             except StagingGone:
                 losses += 1
-                place = self._start_over(units, losses)
-                continue
+                try:
+                    place = self._start_over(units, losses)
+                    continue
+                except SyncError as error:
+                    failure = failure or error
             except BaseException as error:
                 # What an `always` unit meets after a failure would only hide that failure.
                 failure = failure or error
@@ -106,7 +109,10 @@ class Run(Steps):
         if place is None or not units[place].repeatable or losses > self.plan.retries:
             message = "the server crashed, and what was staged is gone"
             raise SourceError(message, hint="run it again: the source can't be read once more by itself")
-        chunks.forget_staging(self, units)
+        try:
+            self.surely(lambda: chunks.forget_staging(self, units))
+        except StagingGone:  # the connection was lost once more
+            return self._start_over(units, losses + 1)
         return place
 
     def whole(self, unit: Unit) -> None:

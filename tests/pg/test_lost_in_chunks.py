@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import syncengine
@@ -127,3 +130,72 @@ def test_rows_beside_bad_ones_count_once(
 
     assert messages > (6 if commits else 80)
     assert outcomes == {}
+
+
+SLOW_COMMIT = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.8); RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON syncengine.chunks DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (NEW.number = 2) EXECUTE FUNCTION slow()"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_commit_that_is_still_under_way_when_the_ledger_is_asked_is_found_later(
+    newdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("syncengine.execute.retry.FIRST_ABSENCE", 0.02)
+    (tmp_path / "t.csv").write_text(lines(range(ROWS)))
+    newdb.execute("CREATE TABLE t (id int)")
+    spec = {
+        **SPEC,
+        "execution": {"transaction": "chunk", "chunk_rows": 3, "workers": workers},
+        "source": "t.csv",
+    }
+    with Proxy(newdb.direct) as proxy:
+        url = proxy.url(newdb.direct)
+        syncengine.run({**spec, "name": "first"}, connection=url)  # it makes the ledger
+        newdb.execute(f"TRUNCATE t; {SLOW_COMMIT}")
+        watcher = threading.Thread(target=cut_while_committing, args=(newdb, proxy))
+        watcher.start()
+        report = syncengine.run({**spec, "name": "second"}, connection=url)
+        watcher.join()
+
+    assert report.retries >= 1
+    assert report.inserted == ROWS
+    assert newdb.execute("SELECT id FROM t ORDER BY id") == [(n,) for n in range(ROWS)]
+
+
+def cut_while_committing(db: Database, proxy: Proxy) -> None:
+    """Cut the connections once the server is within a COMMIT."""
+    within = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query = 'COMMIT'"
+    with psycopg.connect(db.direct, autocommit=True) as connection:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            row = connection.execute(within).fetchone()
+            if row is not None and row[0]:
+                proxy.cut()
+                return
+            time.sleep(0.01)
+
+
+ONE_DEADLOCK = """
+CREATE SEQUENCE calls;
+CREATE FUNCTION deadlock() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+IF nextval('calls') = 5 THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF;
+RETURN NEW; END$$;
+CREATE TRIGGER deadlock BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION deadlock()"""
+
+
+@pytest.mark.parametrize("run", [of_a_generator, of_stdin, of_files])
+def test_a_deadlock_in_a_chunk_repeats_that_chunk(
+    newdb: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", sys.stdin)
+    newdb.execute(f"CREATE TABLE t (id int); {ONE_DEADLOCK}")
+    spec = {**SPEC, "execution": {"transaction": "chunk", "chunk_rows": 3, "workers": 1}}
+
+    report = run(spec, newdb.url)
+
+    assert (report.retries, report.inserted) == (1, ROWS)
+    assert newdb.execute("SELECT id FROM t ORDER BY id") == [(n,) for n in range(ROWS)]

@@ -21,6 +21,7 @@ from syncengine import entering
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
 from tests.conftest import RunCli
+from tests.killed import killed_at
 from tests.runs import counts
 from tests.servers import Database
 
@@ -250,3 +251,15 @@ def test_a_lease_that_is_renewed_while_it_publishes_gets_in_nobodys_way(
     assert db.one("SELECT count(*) FROM syncengine.leases") == 1
     assert report.retries == 0
     assert not any(isinstance(event, ev.UnitRolledBack) for event in seen)
+
+
+def test_a_dead_run_is_not_taken_over_while_a_transaction_holds_it(db: Database):
+    killed_at(db, SPEC, "ChunkCommitted", "stage")
+    with db.conn.transaction():
+        # As one of the dead run's does that the server still ends.
+        db.conn.execute("SELECT FROM syncengine.runs FOR SHARE")
+        with pytest.raises(SyncError) as caught:
+            syncengine.run(SPEC, connection=db.direct)
+
+    assert caught.value.code == "locked"
+    assert syncengine.run(SPEC, connection=db.direct).resumed
