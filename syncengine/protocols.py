@@ -203,10 +203,13 @@ class Source(Protocol):
         """Return the rows that come after a place; what can be read only once is opened at its start, once."""
         ...
 
-    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
+    def records(
+        self, after: Position = START, number: int = 1, *, accepted: bool = False
+    ) -> Generator[Record, None, None]:
         """Yield the records that come after a position, the broken ones as well; the first is `number`.
 
         Slow, and in bounded memory.  What it reads is read for good where the source can be read only once.
+        `accepted`: the server has taken them as a whole, so that none is broken, however long it is.
         """
         ...
 

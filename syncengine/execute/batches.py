@@ -65,22 +65,11 @@ class BatchReading(Rereading[Any]):
     def bytes_read(self) -> int:
         return self.stream.bytes_read
 
-    @property
-    def done(self) -> bool:
-        """Tell whether no row is left; reads ahead to know."""
-        while not self._ahead:
-            batch = next(self._batches, None)
-            if batch is None:
-                return True
-            if batch.num_rows:
-                self._ahead.append(batch)
-        return False
-
     def take(self, most: int | None) -> Any | None:
         """Return the next batch, or as much of it as may be taken; None at the end."""
         if self.done:
             return None
-        batch = self._ahead.popleft()
+        batch = self.next()
         if most is not None and batch.num_rows > most:
             self._ahead.appendleft(batch.slice(most))
             batch = batch.slice(0, most)
@@ -98,4 +87,4 @@ class BatchReading(Rereading[Any]):
     def _begin(self, payload: Payload, after: Position) -> None:
         assert isinstance(payload, ArrowStream)
         self.stream: ArrowStream = payload
-        self._batches = iter(payload.batches())
+        self._coming = (batch for batch in payload.batches() if batch.num_rows)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import psycopg
@@ -14,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from syncengine.errors import SourceError
 from syncengine.execute import values
-from syncengine.model.facts import ABSENT, SourceFacts
+from syncengine.model.facts import ABSENT, Handover, SourceFacts
 from syncengine.model.plan import RawRecords
 from syncengine.protocols import Position, Record, Source
 
@@ -44,33 +45,68 @@ def keep_unseen(raw: RawRecords, connection: Connection, source: Source) -> None
     wanted = [int(number) for (number,) in connection.execute(raw.wanted.encode())]
     if not wanted:
         return
-    places = [(int(n), Position(**place)) for n, place in connection.execute(raw.places.encode())]
-    for (first, place), (beyond, behind) in pairwise([*places, (wanted[-1] + 1, None)]):
-        some = wanted[bisect_left(wanted, first) : bisect_left(wanted, beyond)]
-        if some:
-            assert place is not None
-            found = list(_sought(source, place, first, some, behind))
-            keep(raw, connection, source.describe(), found)
+    places = [
+        _Piece(first=int(number), place=Position(**place), accepted=accepted)
+        for number, place, accepted in connection.execute(raw.places.encode())
+    ]
+    with closing(_Lookup(source)) as lookup:
+        for piece, behind in pairwise([*places, None]):
+            assert piece is not None
+            end = wanted[-1] + 1 if behind is None else behind.first
+            some = wanted[bisect_left(wanted, piece.first) : bisect_left(wanted, end)]
+            if some:
+                keep(raw, connection, source.describe(), list(lookup.find(some, piece, behind)))
 
 
-def _sought(
-    source: Source, place: Position, first: int, wanted: Sequence[int], behind: Position | None
-) -> Iterator[Record]:
-    """Yield the records of these numbers, of which `first` stands at a place; none of them lies `behind` another."""
-    missing = set(wanted)
-    for record in source.records(place, first):
-        if record.number in missing:
-            if behind is not None and _is_beyond(record.after, behind):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """Records that were staged together, from number `first` at a place on; `accepted` ones as a whole."""
+
+    first: int
+    place: Position
+    accepted: bool
+
+
+class _Lookup:
+    """Finds records by their numbers, piece by piece in order."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        # Those of Arrow data are skipped at little cost, what comes before those of a text is read where no byte tells.
+        self._skips = Handover.ARROW in source.describe().handovers
+        self._records: Generator[Record, None, None] | None = None
+        self._accepted = False
+
+    def close(self) -> None:
+        if self._records is not None:
+            self._records.close()
+
+    def find(self, wanted: Sequence[int], piece: _Piece, behind: _Piece | None) -> Iterator[Record]:
+        """Yield the records of these numbers, none of which lies `behind` the piece.  Raises SourceError."""
+        missing = set(wanted)
+        for record in self._from(piece):
+            broken = piece.accepted and record.fault is not None
+            if broken or (behind is not None and _is_beyond(record.after, behind.place)):
                 break
-            missing.remove(record.number)
-            yield record
-        if not missing:
-            return
-    number = min(missing)
-    raise SourceError(
-        f"row {number:,} of {source.describe().label} can't be told from those beside it",
-        hint="mend it in the source, or leave `bad_rows: quarantine` out: the error then says what is wrong with it",
-    )
+            if record.number in missing:
+                missing.remove(record.number)
+                yield record
+            if not missing:
+                return
+        raise SourceError(
+            f"row {min(missing):,} of {self._source.describe().label} can't be told from those beside it",
+            hint="mend it in the source, or leave `bad_rows: quarantine` out: the error then says what is wrong",
+        )
+
+    def _from(self, piece: _Piece) -> Generator[Record, None, None]:
+        """Return the records from a piece on; what is being read goes on where it can't be opened there."""
+        found = self._records
+        opens = self._skips or piece.place.offset or not piece.place.records
+        if found is None or opens or piece.accepted or self._accepted:
+            self.close()
+            found = self._source.records(piece.place, piece.first, accepted=piece.accepted)
+        self._records, self._accepted = found, piece.accepted
+        return found
 
 
 def _is_beyond(place: Position, other: Position) -> bool:

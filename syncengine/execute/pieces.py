@@ -143,11 +143,12 @@ class PieceReading:
     def _is_sure(self, place: Position) -> bool:
         """Tell whether the source can be opened at a place.
 
-        A quote that is left open hides how many records of a CSV file there are up to it; then only bytes tell.
+        A quote that is left open hides how many records of a CSV file there are up to it, and in a compressed file all
+        that comes before is read again; then only bytes tell.
         """
         assert self._step.pieces is not None
-        by_bytes = self._step.pieces.copy.handover is Handover.CSV_BYTES
-        return not by_bytes or bool(place.offset) or not place.records
+        text = self._step.pieces.copy.handover is not Handover.ARROW and self.facts.bytes is not None
+        return not text or bool(place.offset) or not place.records
 
     def _refused(
         self, pieces: Pieces, chunk: PieceChunk, rows: int | None, connection: Connection, emit: Emit
@@ -199,7 +200,7 @@ class PieceReading:
             raise _NoPlace
         if piece.end.offset and piece.start.part == piece.end.part:
             sent = replace(sent, bytes=piece.end.offset - (piece.start.offset or 0))
-        self._add(chunk, sent, piece.end, connection)
+        self._add(chunk, sent, piece.end, connection, accepted=True)
         chunk.last = piece.last
 
     def _open_fast(self, pieces: Pieces, place: Position) -> Reading:
@@ -219,16 +220,19 @@ class PieceReading:
         taken = stager.rows - rows - (stager.bad - bad)
         kinds = stager.found_kinds if self.facts.csv is None else None
         sent = Sent(rows=stager.rows - rows, taken=taken, bytes=stager.bytes - size, kinds=kinds)
-        self._add(chunk, sent, batch[-1].after if batch else chunk.end, stager.connection)
+        end = batch[-1].after if batch else chunk.end
+        self._add(chunk, sent, end, stager.connection, accepted=False)
         chunk.samples = tuple(stager.samples)
         emit(Progress(rows=self.sent.rows + chunk.sent.rows, bytes=self.sent.bytes + chunk.sent.bytes))
         if self._may_copy(chunk.end):
             self.close()
 
-    def _add(self, chunk: PieceChunk, sent: Sent, end: Position, connection: Connection) -> None:
+    def _add(
+        self, chunk: PieceChunk, sent: Sent, end: Position, connection: Connection, *, accepted: bool
+    ) -> None:
         """Count what was staged of a chunk, and note where it begins, so that bad rows are found there later."""
         if self._step.pieces is not None and sent.rows:
-            place = [chunk.rows + 1, as_json(chunk.end)]
+            place = [chunk.rows + 1, as_json(chunk.end), accepted]
             connection.execute(self._step.pieces.place.encode(), place)
         chunk.add(sent, end)
 

@@ -106,17 +106,10 @@ class _RowReading(Rereading[tuple[RowBatch, int]]):
     def bytes_read(self) -> int:
         return self.stream.bytes_read
 
-    @property
-    def done(self) -> bool:
-        """Tell whether no row is left; reads ahead to know."""
-        if not self._ahead and (batch := next(self._batches, None)) is not None:
-            self._ahead.append((batch, 0))
-        return not self._ahead
-
     def take(self, most: int | None) -> Iterator[Sequence[Row]]:
         """Yield rows, that many at most, and move `place` behind them."""
         while most != 0 and not self.done:
-            batch, start = self._ahead.popleft()
+            batch, start = self.next()
             rows = batch.rows[start : None if most is None else start + most]
             if self.keeps:
                 self._kept.append((batch, start))
@@ -141,7 +134,8 @@ class _RowReading(Rereading[tuple[RowBatch, int]]):
     def _begin(self, payload: Payload, after: Position) -> None:
         assert not isinstance(payload, CsvBytes)
         self.stream: RowStream = payload
-        self._batches = payload.row_batches() if isinstance(payload, RowBatches) else _grouped(payload, after)
+        batches = payload.row_batches() if isinstance(payload, RowBatches) else _grouped(payload, after)
+        self._coming = ((batch, 0) for batch in batches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

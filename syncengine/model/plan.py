@@ -126,7 +126,7 @@ class RawRecords:
     """Where records are kept as they stand in the source: `copy` takes them, `head` the header of their file, once.
 
     `wanted` lists the numbers of the bad ones that are not there yet, and `places` from which number on which place in
-    the source is to be read for them.
+    the source is to be read for them, and whether the server has taken as a whole what stands there.
     """
 
     copy: str

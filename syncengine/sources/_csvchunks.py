@@ -178,8 +178,10 @@ class Chunk:
             self.records = self._stream.place.records - self.start.records
             yield block
         self.end = self._stream.place
-        self.last = self._of_last_file and self._stream.done
         self.records = self.end.records - self.start.records
+        if self._stream.done:
+            self.last = self._of_last_file
+            self.end = self.end if self.last else Position(part=self.end.part + 1)
 
     def locate(self, line: int) -> str:
         """Return `file:line` of the start of the record whose last line COPY counted as `line`.

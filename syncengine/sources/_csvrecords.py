@@ -40,9 +40,13 @@ class _Framed:
 
 
 class CsvRecords:
-    """The records of one file with `fields`, in its own order of them."""
+    """The records of one file with `fields`, in its own order of them.
 
-    def __init__(self, file: CsvFile) -> None:
+    `accepted`: COPY has taken them, so that none has a quote that was left open.
+    """
+
+    def __init__(self, file: CsvFile, *, accepted: bool = False) -> None:
+        self._accepted = accepted
         self._input = file.input
         self._layout = layout = file.layout
         self._seekable = file.seekable
@@ -132,7 +136,7 @@ class CsvRecords:
         if quotes is None:
             return self._judged((first,))
         size, needed = len(first.raw), 0
-        while quotes.inside and needed < MOST_LINES and size <= MOST_BYTES:
+        while quotes.inside and (self._accepted or (needed < MOST_LINES and size <= MOST_BYTES)):
             if needed == len(ahead):
                 if (line := next(lines, None)) is None:
                     break

@@ -79,14 +79,16 @@ class CsvSource:
                 case _:
                     raise ValueError(f"a CSV source has no hand-over {handover}")
 
-    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
+    def records(
+        self, after: Position = START, number: int = 1, *, accepted: bool = False
+    ) -> Generator[Record, None, None]:
         fields = self._facts.fields
         for part, (found, own) in enumerate(zip(self._inputs, self._fields, strict=True)):
             if part < after.part or not own:
                 continue
             place = after if part == after.part else Position(part=part)
             order = None if own == fields else [own.index(name) for name in fields]
-            for record in CsvRecords(self._part(found, own)).read(place, number):
+            for record in CsvRecords(self._part(found, own), accepted=accepted).read(place, number):
                 number = record.number + 1
                 values = record.values
                 if order is not None and values is not None:

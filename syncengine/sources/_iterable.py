@@ -78,7 +78,9 @@ class IterableSource:
             # What failed may be kept, and the generator with it: what it holds open is given back now.
             close(self._iterator)
 
-    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
+    def records(
+        self, after: Position = START, number: int = 1, *, accepted: bool = False
+    ) -> Generator[Record, None, None]:
         with self.open(Handover.ROWS) as stream:
             assert isinstance(stream, IterableRows)
             yield from stream.records(after, number)

@@ -78,7 +78,7 @@ class JsonRows:
     def __init__(
         self, found: Sequence[Input], encoding: str, fields: tuple[str, ...], after: Position = START
     ) -> None:
-        self.bytes_read = 0
+        self.bytes_read = sum(each.size or 0 for each in found[: after.part]) + (after.offset or 0)
         self._after = after
         self._inputs = found
         self._encoding = encoding

@@ -68,9 +68,11 @@ class KeptSource:
     def open(self, handover: Handover, after: Position = START) -> AbstractContextManager[Payload]:
         return self._inner.open(handover, after)
 
-    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
+    def records(
+        self, after: Position = START, number: int = 1, *, accepted: bool = False
+    ) -> Generator[Record, None, None]:
         by_part = bool(self._rows) and self._rows[0].raw is not None
-        for record in self._inner.records(after, number):
+        for record in self._inner.records(after, number, accepted=accepted):
             place = record.after.part if by_part else record.number - 1
             yield replace(record, label=f"{self._label}{self._rows[place].id}")
 

@@ -135,7 +135,9 @@ class ArrowSource:
         self._opened = True
         yield TableStream(self._parts, fields, self._wanted.condition, after.records, self._unit)
 
-    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
+    def records(
+        self, after: Position = START, number: int = 1, *, accepted: bool = False
+    ) -> Generator[Record, None, None]:
         with self.open(Handover.ROWS, after) as stream:
             assert isinstance(stream, TableStream)
             for count, row in enumerate(stream, start=after.records + 1):

@@ -127,7 +127,9 @@ class JsonLinesSource:
             notes=tuple(notes),
         )
 
-    def records(self, after: Position = START, number: int = 1) -> Generator[Record, None, None]:
+    def records(
+        self, after: Position = START, number: int = 1, *, accepted: bool = False
+    ) -> Generator[Record, None, None]:
         return self._rows(START).records(after, number)
 
     def _sample(self) -> _Sample:

@@ -67,12 +67,16 @@ def create_raw(task: Task) -> Composed:
 
 
 def create_places(task: Task) -> Composed:
-    """Return the table of the places at which pieces of the source begin, by the number of their first record."""
-    return create(places(task), [Composed([SQL("number bigint PRIMARY KEY, place jsonb NOT NULL")])])
+    """Return the table of the places at which pieces of the source begin, by the number of their first record.
+
+    `accepted`: COPY has taken the piece as a whole.
+    """
+    columns = "number bigint PRIMARY KEY, place jsonb NOT NULL, accepted boolean NOT NULL"
+    return create(places(task), [Composed([SQL(columns)])])
 
 
 def note_place(task: Task) -> Composed:
-    return SQL("INSERT INTO {} (number, place) VALUES (%s, %s)").format(ident(*places(task)))
+    return SQL("INSERT INTO {} (number, place, accepted) VALUES (%s, %s, %s)").format(ident(*places(task)))
 
 
 def set_number(task: Task, stage: QualifiedName) -> Composed:
@@ -101,7 +105,7 @@ def not_kept(task: Task) -> Composed:
 
 
 def all_places(task: Task) -> Composed:
-    return SQL("SELECT number, place FROM {} ORDER BY number").format(ident(*places(task)))
+    return SQL("SELECT number, place, accepted FROM {} ORDER BY number").format(ident(*places(task)))
 
 
 def create_aside(task: Task) -> Composed:

@@ -13,6 +13,7 @@ import pyarrow.parquet
 import pytest
 
 import syncengine
+from syncengine.errors import SourceError
 from syncengine.protocols import START, Position, Record
 from syncengine.sources._csvsource import CsvSource
 from tests.servers import Database
@@ -141,3 +142,42 @@ def test_only_what_stands_around_a_bad_row_is_read_record_by_record(
     assert (report.inserted, report.quarantined) == (49_999, 1)
     assert 40_001 in seen
     assert len(seen) < 50
+
+
+@pytest.mark.parametrize("transaction", ["all", "chunk"])
+@pytest.mark.parametrize("bad", [False, True], ids=["no-bad-row", "a-bad-row-in-front"])
+def test_what_can_not_be_read_to_its_end_does_not_pass_for_shorter(
+    db: Database, tmp_path: Path, transaction: str, *, bad: bool
+):
+    values = [2**40 if bad and n == 5 else 1 for n in range(60_000)]
+    table = pyarrow.table({"id": list(range(60_000)), "n": values})
+    path = tmp_path / "t.parquet"
+    pyarrow.parquet.write_table(table, path, row_group_size=20_000, compression="zstd", use_dictionary=False)
+    damaged = bytearray(path.read_bytes())
+    begin = pyarrow.parquet.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset + 60
+    damaged[begin : begin + 140] = bytes(byte ^ 0x5A for byte in damaged[begin : begin + 140])
+    path.write_bytes(damaged)
+    db.execute("INSERT INTO t SELECT n, 1 FROM generate_series(0, 59999) AS n")
+    spec = {
+        **spec_of("t.parquet", transaction=transaction),
+        "mode": "mirror" if transaction == "all" else "upsert",
+    }
+
+    with pytest.raises(SourceError, match="can't be read"):
+        syncengine.run(spec, connection=db.url)
+
+    assert db.one("SELECT count(*) FROM t WHERE n = 1") == 60_000
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_records_behind_a_very_long_one_are_found_again(db: Database, tmp_path: Path, name: str):
+    db.execute("ALTER TABLE t ADD COLUMN v text")
+    long = "x,7,8\n" * 10_001
+    data = f'id,n,v\n1,1,a\n2,1,"{long}"\n3,1,c\n4,-1,bad\n5,1,e\n'.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+
+    report = syncengine.run(spec_of(name), connection=db.url)
+
+    assert (report.inserted, report.quarantined) == (4, 1)
+    kept = db.execute("SELECT number, line, raw FROM syncengine.quarantine")
+    assert kept == [(4, 10_006, b"4,-1,bad\n")]
