@@ -265,11 +265,13 @@ class Steps:
         self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
     ) -> int:
         """Stage a chunk of the source; return how many rows of it are good."""
-        size = found.facts.bytes
         self._sift(unit, step, found, chunk)
-        rest = chunk.last and size is not None
-        read = max(0, (size or 0) - self.report.counts.bytes_read) if rest else chunk.sent.bytes
-        self.emit(ev.RowsRead(unit=unit.name, rows=chunk.sent.rows, bytes=read))
+        size = chunk.sent.bytes
+        if found.facts.bytes is not None:
+            # What is read ahead of a chunk counts for it.
+            left = max(0, found.facts.bytes - self.report.counts.bytes_read)
+            size = left if chunk.last else min(size, left)
+        self.emit(ev.RowsRead(unit=unit.name, rows=chunk.sent.rows, bytes=size))
         return chunk.sent.taken
 
     def _sift(

@@ -152,13 +152,13 @@ def test_what_is_no_staging_of_a_known_run_is_left_alone(db: Database):
 def test_what_a_stranger_owns_is_not_written_to(db: Database, what: str):
     run(db)
     role, stranger = f"loader_{db.name}", f"stranger_{db.name}"
-    db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'open'; CREATE ROLE {stranger}")
+    db.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'sesame-seed'; CREATE ROLE {stranger}")
     try:
         db.execute(
             f"GRANT ALL ON SCHEMA syncengine TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA syncengine TO {role}"
         )
         db.execute(f"GRANT ALL ON t TO {role}; GRANT USAGE ON SCHEMA public TO {role}")
-        url = make_conninfo(db.url, user=role, password="open")
+        url = make_conninfo(db.url, user=role, password="sesame-seed")
         spec = {"name": "t", "target": "t", "conflict_keys": ["id"]}
         assert syncengine.run(spec, source=ROWS, connection=url).unchanged == 2
         db.execute(f"ALTER {what} OWNER TO {stranger}")
