@@ -8,10 +8,12 @@ import io
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-Row = tuple[int, int, str]  # id, hits, payload
+Row = tuple[int | str, int, str]  # id, hits, payload
+# Stands in bad records, and nowhere else.
+BAD = "bad"
 STORED = 1500
 INCOMING = 2500
 CHUNK = 400
@@ -20,7 +22,10 @@ LOCK_TIMEOUT = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One kind of sync; `adds` is what makes a second application visible, `keyless` a table without a unique index."""
+    """One kind of sync; `adds` is what makes a second application visible, `keyless` a table without a unique index.
+
+    `bad` records that can't be read stand in the source as well, and as many rows that the table refuses.
+    """
 
     name: str
     mode: str = "upsert"
@@ -29,6 +34,7 @@ class Case:
     form: str = "csv"
     adds: bool = True
     keyless: bool = False
+    bad: int = 0
 
     @property
     def spec(self) -> dict[str, object]:
@@ -40,6 +46,8 @@ class Case:
         if self.mode == "insert":
             return whole
         whole["conflict_keys"] = ["id"]
+        if self.bad:
+            whole |= {"bad_rows": "quarantine", "execution": {**execution, "chunk_rows": CHUNK}}
         if self.mode == "mirror":
             return {**whole, "limits": {"max_deletes": "100%"}}
         hits = {"hits": "target.hits + 1"} if self.adds else "hits"
@@ -48,7 +56,8 @@ class Case:
     @property
     def ddl(self) -> str:
         key = "" if self.keyless else " PRIMARY KEY"
-        return f"CREATE TABLE t (id bigint NOT NULL{key}, hits int NOT NULL, payload text NOT NULL)"
+        hits = "hits int NOT NULL CHECK (hits >= 0)"
+        return f"CREATE TABLE t (id bigint NOT NULL{key}, {hits}, payload text NOT NULL)"
 
 
 CASES = {
@@ -63,6 +72,8 @@ CASES = {
         Case(name="add-chunks", transaction="chunk"),
         Case(name="add-chunks-gz", transaction="chunk", form="csv.gz"),
         Case(name="add-chunks-jsonl", transaction="chunk", form="jsonl"),
+        Case(name="add-bad", bad=3),
+        Case(name="add-chunks-bad", transaction="chunk", bad=3),
         Case(name="insert-keyless", mode="insert", method="auto", adds=False, keyless=True),
         Case(
             name="insert-chunks", mode="insert", transaction="chunk", method="auto", adds=False, keyless=True
@@ -117,9 +128,12 @@ def world(case: Case, dice: random.Random, *, incoming: int = INCOMING) -> World
     return World(case=case, stored=tuple(stored), incoming=tuple(rows))
 
 
-def source_bytes(rows: Iterable[Row], form: str) -> bytes:
+def source_bytes(rows: Sequence[Row], form: str, bad: int = 0) -> bytes:
     """Return a source file's contents; the same rows give the same bytes."""
     text = io.StringIO()
+    for number in range(bad):
+        at = (number + 1) * len(rows) // (bad + 1)
+        rows = [*rows[:at], (BAD, 1, "unreadable"), (-1 - number, -1, BAD), *rows[at:]]
     if form == "jsonl":
         for key, hits, payload in rows:
             text.write(json.dumps({"id": key, "hits": hits, "payload": payload}) + "\n")

@@ -81,7 +81,7 @@ class Field:
         return int(row[0]) if row else 0
 
     def write_source(self) -> None:
-        self.source.write_bytes(source_bytes(self.world.incoming, self.world.case.form))
+        self.source.write_bytes(source_bytes(self.world.incoming, self.world.case.form, self.world.case.bad))
 
     def settle(self) -> None:
         """Wait until no session of ours is left; the server notices a client's death on its own time."""

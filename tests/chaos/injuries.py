@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from tests.chaos.cases import LOCK_TIMEOUT
+from tests.chaos.cases import BAD, LOCK_TIMEOUT
 from tests.chaos.field import OURS, Field
 from tests.faults.processes import Ended, worker
 from tests.faults.proxy import Deal, Trap
@@ -282,7 +282,7 @@ def source_changed(fault: Fault, field: Field, extent: Extent) -> Laid:
     whole, stat = field.source.read_bytes(), field.source.stat()
     rows = field.world.incoming
     half = len(whole) // 2 if field.source.suffix == ".gz" else whole.index(b"\n", len(whole) // 2) + 1
-    before = len(rows) - whole[half:].count(b"\n")
+    before = len(rows) - sum(BAD.encode() not in line for line in whole[half:].splitlines())
     truncates = fault.strength < 0.5
 
     def act() -> None:

@@ -16,8 +16,8 @@ from tests.faults.processes import Ended
 
 CLASSES = ("inserted", "updated", "unchanged", "skipped", "duplicates", "quarantined")
 SCHEMA = "syncengine"
-# Done, failed, locked; and what interruptions and kills end with.
-ALLOWED = {0, 1, 5}
+# Done, failed, done with bad rows, locked; and what interruptions and kills end with.
+ALLOWED = {0, 1, 4, 5}
 BY_FAULT = {"ctrl-c": {130}, "sigterm": {143}}
 KILLED = -signal.SIGKILL
 SHOWN = 5
@@ -45,7 +45,7 @@ def between(field: Field, ended: Ended, kind: str) -> None:
     strange = [one.strange(rows) for one in worlds]
     if all(strange):
         raise Violation(f"after {kind or 'no fault'} the table holds {some(strange[0])}\n{said(ended)}")
-    if ended.code == 0 and rows not in [one.final for one in worlds]:
+    if ended.done and rows not in [one.final for one in worlds]:
         raise Violation(f"a run under {kind or 'no fault'} succeeded, and {_difference(field, rows)}")
 
 
@@ -71,7 +71,7 @@ def other_was_published(field: Field) -> bool:
 
 def final(field: Field, ended: Ended) -> None:
     """Judge the end of a round."""
-    if ended.code != 0:
+    if not ended.done:
         raise Violation(f"without faults a run ended with {ended.code}\n{said(ended)}")
     rows = field.rows()
     if rows != field.world.final:
@@ -95,6 +95,22 @@ def remains(field: Field) -> None:
         if held != (0,):
             raise Violation(f"{held} advisory locks are still held")
         _ledger(connection)
+        _quarantine(connection)
+
+
+def _quarantine(connection: psycopg.Connection) -> None:
+    """See that each run that is done keeps the bad rows that it counts, and each of them once."""
+    if not _keeps_books(connection):
+        return
+    kept = connection.execute(
+        f"SELECT run, state, quarantined, count(k.number), count(DISTINCT k.number)"
+        f" FROM {SCHEMA}.runs AS r LEFT JOIN {SCHEMA}.quarantine AS k USING (run) GROUP BY 1, 2, 3".encode()
+    ).fetchall()
+    for run, state, counted, rows, numbers in kept:
+        if rows != numbers or (state == "done" and rows != counted):
+            raise Violation(
+                f"run {run} ({state}) counts {counted} bad rows, and keeps {rows}, {numbers} of them differ"
+            )
 
 
 def _ledger(connection: psycopg.Connection) -> None:

@@ -133,7 +133,7 @@ def _under(faults: Sequence[Fault], field: Field, extent: Extent, struck: list[F
             if has_struck():
                 struck.append(fault)
         judge.between(field, ended, fault.kind)
-        if ended.code == 0 or judge.is_told(field) or any(other.code == 0 for other in field.others):
+        if ended.done or judge.is_told(field) or any(other.done for other in field.others):
             return True
     return False
 
@@ -160,7 +160,7 @@ def _succeeding(field: Field) -> Ended:
     for _ in range(TRIES):
         ended = run(field, field.url)
         judge.between(field, ended, "")
-        if ended.code == 0:
+        if ended.done:
             break
         time.sleep(PAUSE)
     return ended

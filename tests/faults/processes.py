@@ -29,6 +29,11 @@ class Ended:
     hung: bool = False
 
     @property
+    def done(self) -> bool:
+        """Tell whether it did what it was to do, bad rows in quarantine or not."""
+        return self.code in (0, 4)
+
+    @property
     def result(self) -> dict[str, Any]:
         """Return the first spec of the JSON document on standard output, empty without one."""
         try:
