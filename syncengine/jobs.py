@@ -22,8 +22,9 @@ from syncengine.execute.searching import Search
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
 from syncengine.model.facts import SourceFacts
-from syncengine.model.plan import After, CopyIn, RunSql, StageRecords, Unit
+from syncengine.model.plan import After, Unit
 from syncengine.model.report import Report
+from syncengine.model.steps import CopyIn, RunSql, StageRecords
 from syncengine.model.task import QualifiedName
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
 from syncengine.protocols import Source

@@ -8,8 +8,9 @@ from dataclasses import replace
 from syncengine.errors import NoStrategyFits
 from syncengine.lossy import lossy_casts
 from syncengine.model.masking import masked_names
-from syncengine.model.plan import CheckResult, Fit, Misfit, Plan, RunSql, Step, Unit, Verdict
+from syncengine.model.plan import Fit, Misfit, Plan, Unit, Verdict
 from syncengine.model.spec import Spec
+from syncengine.model.steps import CheckResult, RunSql, Step
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
 from syncengine.sql import steps, streams

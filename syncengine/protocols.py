@@ -10,11 +10,12 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from syncengine.errors import Location, SyncError
 from syncengine.model.facts import Handover, SourceFacts
-from syncengine.model.plan import Plan, Step, Unit, Verdict
+from syncengine.model.plan import Plan, Unit, Verdict
 from syncengine.model.record import RunRecord
 from syncengine.model.report import Report
 from syncengine.model.rights import Grants
 from syncengine.model.spec import SourceSpec, Spec
+from syncengine.model.steps import Step
 from syncengine.model.task import Task
 
 

@@ -14,8 +14,8 @@ from syncengine.execute.group import Group, GroupFailed
 from syncengine.job import Failed
 from syncengine.jobs import Ready, inferred, is_kept_apart, not_started, start
 from syncengine.model import events as ev
-from syncengine.model.plan import KeepBadRows
 from syncengine.model.report import Report
+from syncengine.model.steps import KeepBadRows
 from syncengine.prepare import Prepared
 
 

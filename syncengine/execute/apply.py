@@ -18,13 +18,8 @@ from syncengine.execute.refusals import Refusal, may_be_of_row, refusal
 from syncengine.execute.returning import PendingFile
 from syncengine.execute.stepping import Steps
 from syncengine.model import events as ev
-from syncengine.model.plan import (
-    KeepBadRows,
-    Plan,
-    Probe,
-    RunSql,
-    Unit,
-)
+from syncengine.model.plan import Plan, Unit
+from syncengine.model.steps import KeepBadRows, Probe, RunSql
 
 Body = Callable[[bool], None]
 Answer = TypeVar("Answer")

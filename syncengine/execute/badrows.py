@@ -13,7 +13,9 @@ from syncengine.execute.keeping import keep_unseen
 from syncengine.execute.refusals import Refusal
 from syncengine.model.badrows import SHOWN, BadRowSample
 from syncengine.model.events import BadRowsFound
-from syncengine.model.plan import (
+from syncengine.model.plan import Unit
+from syncengine.model.spec import Limit
+from syncengine.model.steps import (
     CheckLimits,
     CheckResult,
     Claim,
@@ -23,10 +25,8 @@ from syncengine.model.plan import (
     Sample,
     Sieve,
     Step,
-    Unit,
     WriteFile,
 )
-from syncengine.model.spec import Limit
 from syncengine.protocols import Source
 
 

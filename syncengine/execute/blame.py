@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from syncengine.connect import wrap
 from syncengine.errors import Location, SyncError
-from syncengine.model.plan import Part, RunSql, StagedColumn
+from syncengine.model.steps import Part, RunSql, StagedColumn
 from syncengine.sql.names import AS_READ
 
 _HINTS = {

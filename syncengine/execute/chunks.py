@@ -13,8 +13,9 @@ from syncengine.execute.complaints import taken_over, unclosed_part
 from syncengine.execute.endings import StagingGone
 from syncengine.execute.refusals import Refusal
 from syncengine.model import events as ev
-from syncengine.model.plan import Phase, RunSql, Unit
+from syncengine.model.plan import Unit
 from syncengine.model.report import Counts
+from syncengine.model.steps import Phase, RunSql
 from syncengine.protocols import START, Position
 
 if TYPE_CHECKING:

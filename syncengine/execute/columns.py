@@ -22,7 +22,7 @@ from syncengine.execute.copying import copying
 from syncengine.execute.transfer import Some, copy_some
 from syncengine.execute.values import to_text
 from syncengine.execute.watching import rules
-from syncengine.model.plan import CopyIn, Kind, StagedColumn
+from syncengine.model.steps import CopyIn, Kind, StagedColumn
 from syncengine.sql import staging
 
 # What is handed to the driver at a time.

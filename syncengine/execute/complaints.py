@@ -18,8 +18,8 @@ from syncengine.errors import (
 from syncengine.execute.masking import mask_sample
 from syncengine.execute.places import places
 from syncengine.execute.rounding import would_round
-from syncengine.model.plan import Check
 from syncengine.model.report import Counts
+from syncengine.model.steps import Check
 from syncengine.protocols import Source
 
 _FAILURES: dict[str, type[SyncError]] = {

@@ -19,7 +19,8 @@ from syncengine.execute.apply import Run, may_repeat
 from syncengine.execute.endings import DoneAlready, NothingToDo, StagingGone
 from syncengine.execute.masking import mask
 from syncengine.model import events as ev
-from syncengine.model.plan import CheckResult, Unit
+from syncengine.model.plan import Unit
+from syncengine.model.steps import CheckResult
 
 
 class GroupFailed(Exception):

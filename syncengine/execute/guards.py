@@ -9,9 +9,9 @@ from psycopg.rows import TupleRow
 
 from syncengine.connect import wrap
 from syncengine.errors import CheckFailed, LimitExceeded, Location
-from syncengine.model.plan import CheckLimits, CheckResult
 from syncengine.model.report import Counts
 from syncengine.model.spec import CheckSpec, Limits
+from syncengine.model.steps import CheckLimits, CheckResult
 
 _READ_ONLY = "25006"
 # A check that does not hold, what its query gave, and where it stands.

@@ -13,9 +13,11 @@ from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.keeping import as_json
 from syncengine.execute.pieces import PieceChunk, PieceReading, staging
 from syncengine.execute.reading import Chunk, Counted, HeldChunk, Reading, RowChunk, reading
+from syncengine.execute.sifting import stage_chunk
 from syncengine.execute.watching import watch
 from syncengine.model.facts import Handover
-from syncengine.model.plan import CopyIn, Hold, StageRecords, Unit
+from syncengine.model.plan import Unit
+from syncengine.model.steps import CopyIn, Hold, StageRecords
 from syncengine.protocols import START, ChunkSize, Position
 
 if TYPE_CHECKING:
@@ -208,7 +210,7 @@ class _Sifted:
 
     def _send(self, run: Run, chunk: PieceChunk | None) -> int:
         assert chunk is not None
-        return run.staged(self._unit, self._step, self._pieces, chunk)
+        return stage_chunk(run, self._unit, self._step, self._pieces, chunk)
 
 
 class _SourceChunk:

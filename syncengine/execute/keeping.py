@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from syncengine.errors import SourceError
 from syncengine.execute import values
 from syncengine.model.facts import ABSENT, Handover, SourceFacts
-from syncengine.model.plan import RawRecords
+from syncengine.model.steps import RawRecords
 from syncengine.protocols import Position, Record, Source
 
 Connection = psycopg.Connection[TupleRow]

@@ -23,7 +23,7 @@ from syncengine.execute.transfer import NOTHING, Sent, copy_chunk
 from syncengine.model.badrows import SHOWN, BadRowSample
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Pieces, StageRecords
+from syncengine.model.steps import Pieces, StageRecords
 from syncengine.protocols import START, ChunkSize, Position, Record, Source
 
 # How many records are read one by one around a bad one.

@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 
 from syncengine.connect import wrap
 from syncengine.execute.refusals import Refusal, is_of_row, refusal
-from syncengine.model.plan import RunSegments, RunSql
+from syncengine.model.steps import RunSegments, RunSql
 from syncengine.sql import segments
 
 SEGMENT = 1_000

@@ -12,7 +12,7 @@ from typing import Protocol
 from syncengine.execute.batches import ArrowChunk, BatchReading
 from syncengine.execute.rereading import Rereading
 from syncengine.model.facts import Handover
-from syncengine.model.plan import CopyIn
+from syncengine.model.steps import CopyIn
 from syncengine.protocols import (
     START,
     ChunkSize,

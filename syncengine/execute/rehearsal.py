@@ -18,8 +18,9 @@ from syncengine.execute.endings import NothingToDo
 from syncengine.execute.guards import FailedCheck, check_error
 from syncengine.execute.refusals import Refusal
 from syncengine.model import events as ev
-from syncengine.model.plan import CheckResult, Counter, Probe, RunSql, Sample, Step, Unit, WriteFile
+from syncengine.model.plan import Unit
 from syncengine.model.preview import Preview, SampleRow
+from syncengine.model.steps import CheckResult, Counter, Probe, RunSql, Sample, Step, WriteFile
 
 # What a preview says of a spec that keeps bad rows apart.
 TARGETS_OWN = "which rows the table's own constraints and triggers refuse"
@@ -131,10 +132,10 @@ class Rehearsal(Run):
                 self._use_path(False)
                 self._unchecked = (*self._unchecked, check.name)
         if found:
-            self._block(check_error(found))
+            self.block(check_error(found))
         return len(found)
 
-    def _block(self, error: SyncError) -> None:
+    def block(self, error: SyncError) -> None:
         self._blocked = self._blocked or error
 
 

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from syncengine.errors import SourceError
-from syncengine.model.plan import WriteFile
+from syncengine.model.steps import WriteFile
 from syncengine.sql import staging
 
 

@@ -13,7 +13,7 @@ from syncengine.execute.blame import place
 from syncengine.execute.places import MOST_PLACES, MOST_ROWS
 from syncengine.execute.values import plain
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Check
+from syncengine.model.steps import Check
 from syncengine.protocols import CsvBytes, Source
 
 

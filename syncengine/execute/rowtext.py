@@ -18,7 +18,7 @@ from syncengine.execute import values as text_of
 from syncengine.execute.losses import Rule
 from syncengine.execute.values import ToText, kind_of, to_text
 from syncengine.execute.watching import rules
-from syncengine.model.plan import StagedColumn
+from syncengine.model.steps import StagedColumn
 
 _FIELD, _ROW, _NULL = "\x1f", "\x1e", "\x1d"
 _MARKS = b"\x1f\x1e\x1d\0"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from syncengine.execute import badrows
 from syncengine.execute.rehearsal import Rehearsal
 from syncengine.model.badrows import SHOWN, BadRowSample
-from syncengine.model.plan import KeepBadRows, Unit
+from syncengine.model.plan import Unit
+from syncengine.model.steps import KeepBadRows
 
 # How far a source is read for that.
 MOST_ROWS = 1_000_000

@@ -14,8 +14,8 @@ from psycopg.rows import TupleRow
 from psycopg.sql import SQL, Literal
 
 from syncengine.connect import wrap
-from syncengine.errors import BadRow, SyncError
-from syncengine.execute import badrows, chunks, pieces, probing, settings, tolerant, transfer
+from syncengine.errors import SyncError
+from syncengine.execute import badrows, chunks, probing, settings, sifting, transfer
 from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, overtaken, taken_over, unclosed
 from syncengine.execute.endings import DoneAlready, NothingToDo
@@ -24,7 +24,9 @@ from syncengine.execute.masking import masking
 from syncengine.execute.returning import PendingFile, write
 from syncengine.ledger import Entry
 from syncengine.model import events as ev
-from syncengine.model.plan import (
+from syncengine.model.plan import Plan, Unit
+from syncengine.model.report import Report
+from syncengine.model.steps import (
     Check,
     CheckLimits,
     CheckResult,
@@ -34,17 +36,14 @@ from syncengine.model.plan import (
     Hold,
     InsertRows,
     KeepBadRows,
-    Plan,
     Record,
     RunSegments,
     RunSql,
     Sample,
     StageRecords,
     Step,
-    Unit,
     WriteFile,
 )
-from syncengine.model.report import Report
 from syncengine.protocols import Source
 from syncengine.sql.ledger import COUNTERS
 
@@ -184,14 +183,14 @@ class Steps:
             case CopyIn():
                 return self._copy(unit, step)
             case StageRecords():
-                return self._stage(unit, step)
+                return sifting.stage(self, unit, step)
             case RunSegments():
                 found = probing.run_segments(step, self.connection, self.plan.sensitive, self.plan.target)
                 if found and step.sieve is not None:
                     badrows.take_out(self.connection, step.sieve, found)
                 return 0
             case KeepBadRows():
-                return self._keep(unit, step)
+                return sifting.keep(self, unit, step)
             case InsertRows():
                 sent = transfer.insert(step, self.connection, self.source)
                 self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
@@ -250,64 +249,6 @@ class Steps:
             self.emit(ev.RowsCounted(unit=unit.name, counter=step.counts, rows=sent.taken))
         return sent.taken
 
-    def _stage(self, unit: Unit, step: StageRecords) -> int:
-        """Stage the whole source, or as much of it as is wanted."""
-        with pieces.staging(step, self.source) as found:
-            while (chunk := found.chunk()) is not None:
-                self._sift(unit, step, found, chunk)
-                if self.most is not None and chunk.rows >= self.most:
-                    break
-            sent, size = found.sent_up_to(chunk), found.facts.bytes
-        self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=size or sent.bytes))
-        return sent.taken
-
-    def staged(
-        self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
-    ) -> int:
-        """Stage a chunk of the source; return how many rows of it are good."""
-        self._sift(unit, step, found, chunk)
-        size = chunk.sent.bytes
-        if found.facts.bytes is not None:
-            # What is read ahead of a chunk counts for it.
-            left = max(0, found.facts.bytes - self.report.counts.bytes_read)
-            size = left if chunk.last else min(size, left)
-        self.emit(ev.RowsRead(unit=unit.name, rows=chunk.sent.rows, bytes=size))
-        return chunk.sent.taken
-
-    def _sift(
-        self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
-    ) -> None:
-        stager = tolerant.Stager(step, self.connection, found.facts, self.plan.sensitive, self.plan.target)
-        with settings.unlimited(self.connection, self.plan):
-            found.stage(chunk, stager, self.emit, enough=self.enough or badrows.enough(step.most))
-        self._check_bad(unit, step, found, chunk)
-        self.kinds = found.sent_up_to(chunk).kinds
-
-    def _check_bad(
-        self, unit: Unit, step: StageRecords, found: pieces.PieceReading, chunk: pieces.PieceChunk
-    ) -> None:
-        """Stop where bad rows are more than may be."""
-        bad, samples = found.bad(chunk)
-        if step.most is not None and step.most.count is not None and bad > step.most.count:
-            told = ev.BadRowsFound(unit=unit.name, rows=bad, samples=samples)
-            self.emit(told)
-            raise badrows.excess(step.most, told, chunk.rows, step.location)
-        if bad and not step.tolerates:
-            raise BadRow(str(samples[0]))
-
-    def _keep(self, unit: Unit, step: KeepBadRows) -> int:
-        found = badrows.found(step, self.connection, self.source, unit.name)
-        if found.rows:
-            self.emit(found)
-        before = self.report.counts.quarantined
-        error = badrows.too_many(step, found, self.report.books.rows_read, before)
-        if error is not None:
-            self._block(error)
-        if step.sql:
-            self.connection.execute(step.sql.encode())
-        self.emit(ev.RowsCounted(unit=unit.name, counter="quarantined", rows=found.rows))
-        return found.rows
-
     def _check(self, step: Check) -> int:
         try:
             found = self.connection.execute(step.sql.encode()).fetchall()
@@ -356,20 +297,20 @@ class Steps:
         stored = max(0, int(row[0]) - self.report.pending.inserted) if row is not None else 0
         found = broken(step.limits, self.report.counts + self.report.pending, stored)
         if found:
-            self._block(limit_error(step, found))
+            self.block(limit_error(step, found))
         return len(found)
 
     def _check_result(self, step: CheckResult) -> int:
         found = self._failing(step)
         if found:
-            self._block(check_error(found))
+            self.block(check_error(found))
         return len(found)
 
     def _failing(self, step: CheckResult) -> tuple[FailedCheck, ...]:
         with settings.path(self.connection, self.plan, own=True):
             return failing(step, self.connection)
 
-    def _block(self, error: SyncError) -> None:
+    def block(self, error: SyncError) -> None:
         raise error
 
     def _classify(self, unit: Unit, step: Classify) -> int:

@@ -22,7 +22,7 @@ from syncengine.execute.refusals import Refusal, is_of_row, own_refusal, refusal
 from syncengine.execute.watching import loss_of, rules
 from syncengine.model.badrows import BadRowSample, NoText
 from syncengine.model.facts import SourceFacts
-from syncengine.model.plan import StageRecords
+from syncengine.model.steps import StageRecords
 from syncengine.protocols import Record
 
 BATCH = 1_000

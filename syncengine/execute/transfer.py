@@ -25,7 +25,7 @@ from syncengine.execute.watching import loss_of, rules, watch
 from syncengine.model.badrows import NoText
 from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
-from syncengine.model.plan import CopyIn, InsertRows, StagedColumn
+from syncengine.model.steps import CopyIn, InsertRows, StagedColumn
 from syncengine.protocols import ChunkSize, CsvBytes, CsvChunk, RowStream, Source
 from syncengine.sql import staging
 

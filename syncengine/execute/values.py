@@ -12,7 +12,7 @@ from functools import partial
 from json.encoder import encode_basestring
 
 from syncengine.model.badrows import NoText, equal_keys
-from syncengine.model.plan import Kind
+from syncengine.model.steps import Kind
 
 ToText = Callable[[object], str | None]
 INTEGERS = frozenset({"smallint", "integer", "bigint"})

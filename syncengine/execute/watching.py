@@ -9,7 +9,7 @@ from syncengine.errors import BadRow, Location
 from syncengine.execute.digits import digits_rule
 from syncengine.execute.losses import Rule, rule_for
 from syncengine.model.facts import CsvFormat
-from syncengine.model.plan import CopyIn, StagedColumn
+from syncengine.model.steps import CopyIn, StagedColumn
 from syncengine.protocols import CsvChunk, Watch
 
 

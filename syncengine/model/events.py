@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from syncengine.errors import SyncError
 from syncengine.model.badrows import BadRowSample
-from syncengine.model.plan import Counter
+from syncengine.model.steps import Counter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from syncengine.model.plan import InsertRows
 from syncengine.model.report import COUNTERS
+from syncengine.model.steps import InsertRows
 
 if TYPE_CHECKING:
     from syncengine.model.plan import Plan, Unit

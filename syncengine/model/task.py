@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from syncengine.model.facts import IndexFacts, ServerFacts, SourceFacts, TableFacts
-from syncengine.model.plan import StagedColumn
 from syncengine.model.spec import Expression, Spec
+from syncengine.model.steps import StagedColumn
 
 QualifiedName = tuple[str, str]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from syncengine.model.plan import Check, Step
+from syncengine.model.steps import Check, Step
 from syncengine.model.task import Task
 from syncengine.sql import publish, steps, versions
 

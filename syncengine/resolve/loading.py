@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from syncengine.model.facts import ABSENT, ColumnFacts, Handover, SourceFacts
-from syncengine.model.plan import Kind, StagedColumn
 from syncengine.model.spec import ColumnRef, Expression
+from syncengine.model.steps import Kind, StagedColumn
 from syncengine.model.task import Joined, Loaded, Rounding, Staged
 from syncengine.sql.names import as_read, fit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from psycopg.sql import Composed
 
-from syncengine.model.plan import Check, CheckLimits, Classify, Counter, RunSql, Step, WriteFile
+from syncengine.model.steps import Check, CheckLimits, Classify, Counter, RunSql, Step, WriteFile
 from syncengine.model.task import Task
 from syncengine.sql import apply, changes, gone, outcome, returned, samples, staging
 from syncengine.sql.steps import text

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.masking import hides
-from syncengine.model.plan import Sample, Written
+from syncengine.model.steps import Sample, Written
 from syncengine.model.task import Assignment, Loaded, QualifiedName, Task
 from syncengine.sql.changes import CHANGES, of_class, op_column, same_place, same_row, set_column, typed
 from syncengine.sql.clauses import key, stored

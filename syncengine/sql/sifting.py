@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from psycopg.sql import SQL, Composed
 
-from syncengine.model.plan import (
+from syncengine.model.steps import (
     CopyIn,
     KeepBadRows,
     Part,

@@ -7,19 +7,8 @@ from dataclasses import replace
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import (
-    Check,
-    Claim,
-    CopyIn,
-    Counter,
-    Hold,
-    Part,
-    Phase,
-    Record,
-    RunSql,
-    Step,
-    Unit,
-)
+from syncengine.model.plan import Unit
+from syncengine.model.steps import Check, Claim, CopyIn, Counter, Hold, Part, Phase, Record, RunSql, Step
 from syncengine.model.task import Joined, QualifiedName, Task
 from syncengine.sql import claims, convert, keys, sifting, staging
 from syncengine.sql import ledger as ledger_sql

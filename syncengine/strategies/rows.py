@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Fit, InsertRows, Misfit, RunSql, Step, Unit, Verdict
+from syncengine.model.plan import Fit, Misfit, Unit, Verdict
+from syncengine.model.steps import InsertRows, RunSql, Step
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
 from syncengine.sql import publish, staging, steps

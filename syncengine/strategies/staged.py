@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import CheckLimits, CopyIn, Fit, Misfit, RunSql, Sample, Step, Unit, Verdict
+from syncengine.model.plan import Fit, Misfit, Unit, Verdict
+from syncengine.model.steps import CheckLimits, CopyIn, RunSql, Sample, Step
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
 from syncengine.sql import publish, sifting, staging, steps, streams

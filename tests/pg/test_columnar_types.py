@@ -16,7 +16,7 @@ from syncengine.errors import SyncError
 from syncengine.execute.columns import wire
 from syncengine.execute.transfer import Some, copy_some
 from syncengine.model.facts import ColumnFacts, Handover, SourceFacts
-from syncengine.model.plan import CopyIn
+from syncengine.model.steps import CopyIn
 from syncengine.resolve.loading import Mapped, stage
 from syncengine.sql.staging import copy_binary
 from tests.arrays import ARRAYS, MAKE_TYPES, TYPES

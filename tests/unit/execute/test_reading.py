@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.reading import RowChunk, reading
 from syncengine.model.facts import Handover
-from syncengine.model.plan import CopyIn
+from syncengine.model.steps import CopyIn
 from syncengine.protocols import ChunkSize
 from syncengine.sources._frames import frame_source
 from syncengine.sources._iterable import IterableSource

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from syncengine.execute.rowtext import RowText, line
 from syncengine.execute.values import kind_of, to_text
-from syncengine.model.plan import StagedColumn
+from syncengine.model.steps import StagedColumn
 
 KINDS = ("plain", "json", "json value", "array", "json array", "json value array")
 READS = ((), ("integer",), ("text",), ("numeric(12,2)",), ("uuid",), ("integer[]",))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from syncengine import planner, registry
 from syncengine.model.facts import CsvFormat
-from syncengine.model.plan import InsertRows, Step
 from syncengine.model.spec import KeySpec, Returning
+from syncengine.model.steps import InsertRows, Step
 from syncengine.sql import names, staging
 from tests.builders import a_column, a_table, a_task, an_index, parsed
 
