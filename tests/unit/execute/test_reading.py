@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from syncengine.errors import SyncError
 from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.reading import RowChunk, reading
 from syncengine.model.facts import Handover
@@ -78,3 +79,37 @@ def test_no_row_is_lost_or_comes_twice_where_chunks_are_begun_anew(make: Any, ha
             assert chunk.end.records == len(passed)
 
     assert passed == list(range(ROWS))
+
+
+def failing_batches() -> Any:
+    found = pa.RecordBatch.from_pydict({"n": list(range(ROWS))})
+
+    def cut() -> Iterator[pa.RecordBatch]:
+        yield found.slice(0, 3)
+        raise OSError("gone")
+
+    return frame_source(pa.RecordBatchReader.from_batches(found.schema, cut()))
+
+
+def failing_rows() -> Any:
+    def each() -> Iterator[tuple[int]]:
+        yield from ((number,) for number in range(5_000))  # more than is looked at beforehand
+        raise OSError("gone")
+
+    return IterableSource(each())
+
+
+@pytest.mark.parametrize(
+    ("make", "handover"), [(failing_rows, Handover.ROWS), (failing_batches, Handover.ARROW)]
+)
+def test_what_has_failed_once_does_not_pass_for_ended(make: Any, handover: Handover):
+    with reading(a_step(handover), make()) as found:
+        for _ in range(3):
+            chunk = found.chunk(ChunkSize())
+            with pytest.raises((OSError, SyncError)):
+                list(rows(chunk, None))
+            assert not chunk.last
+            found.rewind()
+        chunk = found.chunk(ChunkSize(records=3))
+        assert list(rows(chunk, None)) == [0, 1, 2]
+        assert not chunk.last
