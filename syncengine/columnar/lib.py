@@ -6,31 +6,39 @@ pyarrow has no types for type checkers, and numpy's say little of code that deal
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from functools import cache
 from typing import Any
 
 from syncengine.errors import NotAvailable
 
-_OURS = "pyarrow" not in sys.modules
+# Arrow's own allocators keep what they once had, half as much memory again for a file that is read in batches; which
+# one it takes is settled when it is loaded.
+_POOL = "ARROW_DEFAULT_MEMORY_POOL"
+_OURS = "pyarrow" not in sys.modules and _POOL not in os.environ
+if _OURS:
+    os.environ[_POOL] = "system"
 
 try:
     import numpy
     import pyarrow
     import pyarrow.compute
+
+    pyarrow.default_memory_pool()
 except ImportError as error:
     raise NotAvailable(
         "sources of Arrow data (Parquet, Arrow, Feather, DataFrames) need the packages pyarrow and numpy",
         detail=str(error),
         hint="pip install 'syncengine[arrow]'",
     ) from error
+finally:
+    if _OURS:
+        del os.environ[_POOL]
 
 np: Any = numpy
 pa: Any = pyarrow
 pc: Any = pyarrow.compute
-if _OURS:
-    # Its own allocators keep what they once had: half as much memory again for a file that is read in batches.
-    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def parquet() -> Any:

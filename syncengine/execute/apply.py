@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import psycopg
 
+from syncengine import ledger
 from syncengine.connect import wrap
 from syncengine.errors import Conflict, ConnectionFailed, SourceError, SyncError
 from syncengine.execute import badrows, chunks, intake, probing, retry
@@ -151,6 +152,7 @@ class Run(Steps):
             except BaseException:
                 self.discard_files()
                 raise
+            self.note_rollback()
             # A COMMIT that went unanswered may have been under way still when the ledger was asked of it.
             if unsure and before_again is not None and not _is_lost(failed) and before_again():
                 return
@@ -163,6 +165,16 @@ class Run(Steps):
             attempt = self._pause(unit, attempt, failure, lost=_is_lost(failure))
             if before_again is not None and before_again():
                 return
+
+    def note_rollback(self) -> None:
+        """Have the server write to disk that a transaction was rolled back, which it would do within a second.
+
+        What it had made of unlogged tables is gone by then, and a server that crashes before the disk knows can't start
+        by itself (docs/guarantees.md).
+        """
+        if self.entry is not None and not self.connection.closed:
+            with suppress(SyncError):
+                ledger.renew(self.connection, self.entry)
 
     def _without_refused(
         self, unit: Unit, error: SyncError, sift: Callable[[Unit, SyncError], bool]

@@ -86,6 +86,7 @@ class Group:
             except BaseException as failed:
                 lost = isinstance(failed, GroupFailed) and isinstance(failed.error, ConnectionFailed)
                 if not lost:
+                    self._runs[0].note_rollback()
                     for run in self._runs:
                         run.discard_files()
                 if not isinstance(failed, GroupFailed):
