@@ -17,6 +17,7 @@ from syncengine.protocols import Whereabouts
 from syncengine.sources._kept import Kept, KeptSource, literal_rows
 from syncengine.sql import quarantine
 from syncengine.sql.ledger import QUARANTINE
+from syncengine.sql.names import ident
 
 if TYPE_CHECKING:
     import psycopg
@@ -77,7 +78,8 @@ def kept_rows(
     open_only: bool = False,
 ) -> Iterator[KeptRow]:
     """Yield the rows of the quarantine in order, those of one run or spec; `open_only`: not those loaded since."""
-    there = connection.execute("SELECT pg_catalog.to_regclass(%s)", [f'"{schema}".{QUARANTINE}'])
+    name = ident(schema, QUARANTINE).as_string()
+    there = connection.execute("SELECT pg_catalog.to_regclass(%s)", [name])
     found = there.fetchone()
     if found is None or found[0] is None:
         return

@@ -15,7 +15,7 @@ from syncengine.model.spec import Expression
 from syncengine.model.task import Joined, Key, QualifiedName, Task
 from syncengine.sql.clauses import incoming, null_key, outside, same_key, sample
 from syncengine.sql.convert import changed_by, found_in, natural_key
-from syncengine.sql.names import ident, of_stage, quoted
+from syncengine.sql.names import ident, in_parameters, of_stage, quoted
 from syncengine.sql.staging import create, create_load, relations, row_number
 
 # What the table of what is wrong has behind the name of staging.
@@ -76,13 +76,15 @@ def create_places(task: Task) -> Composed:
 
 
 def note_place(task: Task) -> Composed:
-    return SQL("INSERT INTO {} (number, place, accepted) VALUES (%s, %s, %s)").format(ident(*places(task)))
+    text = SQL("INSERT INTO {} (number, place, accepted) VALUES (%s, %s, %s)")
+    return text.format(in_parameters(ident(*places(task))))
 
 
 def set_number(task: Task, stage: QualifiedName) -> Composed:
     """Return the query that sets which number the next row of staging gets."""
     text = SQL("SELECT pg_catalog.setval(pg_catalog.pg_get_serial_sequence({}, {}), %s, false)")
-    return text.format(Literal(ident(*stage).as_string()), Literal(row_number(task)))
+    names = Literal(ident(*stage).as_string()), Literal(row_number(task))
+    return text.format(*map(in_parameters, names))
 
 
 def keep_records(task: Task) -> Composed:
@@ -92,7 +94,7 @@ def keep_records(task: Task) -> Composed:
 
 def keep_head(task: Task) -> Composed:
     text = SQL("INSERT INTO {} (number, place, raw) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING")
-    return text.format(ident(*raw(task)))
+    return text.format(in_parameters(ident(*raw(task))))
 
 
 def not_kept(task: Task) -> Composed:
@@ -177,7 +179,7 @@ def note(task: Task) -> Composed:
         'INSERT INTO {} (number, "column", sqlstate, constraint_name, message) VALUES (%s, %s, %s, %s, %s)'
         " ON CONFLICT DO NOTHING"
     )
-    return text.format(ident(*bad(task)))
+    return text.format(in_parameters(ident(*bad(task))))
 
 
 def _note_all(task: Task, query: Composed) -> Composed:

@@ -7,7 +7,7 @@ import re
 from psycopg.sql import SQL, Composed, Literal
 
 from syncengine.model.report import COUNTERS as REPORTED
-from syncengine.sql.names import ident
+from syncengine.sql.names import ident, in_parameters
 
 VERSION = 2
 RUNS, LEASES, CHUNKS, PUBLISHED = "runs", "leases", "chunks", "published"
@@ -176,7 +176,7 @@ def of_schema(schema: str, statement: str) -> Composed:
     """Return a statement with `{runs}`, `{chunks}` … filled in; it has named parameters, so that a `%` is doubled."""
     for word, meaning in _OF_LEASE.items():
         statement = re.sub(rf"\b{word}\b", meaning, statement)
-    names = {name: SQL(ident(schema, name).as_string().replace("%", "%%")) for name in TABLES}
+    names = {name: in_parameters(ident(schema, name)) for name in TABLES}
     return SQL(statement).format(**names)
 
 

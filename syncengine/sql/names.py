@@ -101,3 +101,12 @@ def as_read(name: str, taken: Collection[str]) -> str:
     'amount (as read)'
     """
     return fit(f"{name}{AS_READ}", taken)
+
+
+def in_parameters(part: Composable) -> SQL:
+    """Return a part of a statement that is run with parameters, in which a `%` is doubled.
+
+    >>> in_parameters(ident("50%")).as_string()
+    '"50%%"'
+    """
+    return SQL(part.as_string().replace("%", "%%"))

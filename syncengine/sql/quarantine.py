@@ -7,7 +7,7 @@ from psycopg.sql import SQL, Composed, Literal
 from syncengine.model.task import Task
 from syncengine.sql.badrows import bad, raw, unreadable
 from syncengine.sql.ledger import QUARANTINE
-from syncengine.sql.names import ident
+from syncengine.sql.names import ident, in_parameters
 from syncengine.sql.staging import PART, row_number
 
 # The labels of records that are read from the quarantine once more; their ids follow.
@@ -89,5 +89,5 @@ def select(
         SQL("(CAST(%(spec)s AS text) IS NULL OR spec = %(spec)s)"),
         *([SQL("retried IS NULL")] if open_only else []),
     ]
-    query = text.format(ident(schema, QUARANTINE), SQL(" AND ").join(tests))
+    query = text.format(in_parameters(ident(schema, QUARANTINE)), SQL(" AND ").join(tests))
     return query, {"run": run, "spec": spec}

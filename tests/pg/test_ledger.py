@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 import syncengine
+from syncengine.again import kept_rows
 from syncengine.errors import SyncError
 from tests.servers import Database
 
@@ -114,9 +115,16 @@ def test_the_schema_may_have_any_name(
     ):
         spec = {"name": "t", "source": "t.csv", "target": "t", "conflict_keys": ["id"], **more}
         assert syncengine.run(spec, connection=db.url).ok
+    db.execute("ALTER TABLE t ADD CHECK (n < 9)")
+    Path("t.csv").write_text("id,n\n1,1\nx,2\n3,9\n")
+    for transaction in ("all", "chunk"):
+        whole = {"bad_rows": "quarantine", "execution": {"transaction": transaction}}
+        spec = {"name": transaction, "source": "t.csv", "target": "t", "conflict_keys": ["id"], **whole}
+        assert syncengine.run(spec, connection=db.url).quarantined == 2
+    assert [row.line for row in kept_rows(db.conn, schema, spec="all")] == [3, 4]
 
     named = SQL("SELECT count(*) FROM {} WHERE state = 'done'").format(Identifier(schema, "runs"))
-    assert db.conn.execute(named).fetchone() == (3,)
+    assert db.conn.execute(named).fetchone() == (5,)
     assert [name for name in tables(db, schema.replace('"', '""')) if str(name).startswith("stage")] == []
 
 
