@@ -72,9 +72,10 @@ def entered(one: Planned, run: Run) -> Iterator[Prepared]:
 
 def told(one: Planned, run: Run) -> None:
     """Note that the caller was told of a run which, done once more, would write its rows twice."""
-    if run.entry is not None and run.recorded and one.prepared.task.repeats:
+    entry = run.entry
+    if entry is not None and run.recorded and one.prepared.task.repeats:
         with suppress(SyncError):
-            ledger.tell(run.connection, run.entry)
+            run.surely(lambda: ledger.tell(run.connection, entry))
 
 
 def _enter(prepared: Prepared, run: Run) -> tuple[Entry, Prepared]:

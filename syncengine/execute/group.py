@@ -86,11 +86,12 @@ class Group:
             except BaseException as failed:
                 lost = isinstance(failed, GroupFailed) and isinstance(failed.error, ConnectionFailed)
                 if not lost:
-                    self._runs[0].note_rollback()
                     for run in self._runs:
                         run.discard_files()
                 if not isinstance(failed, GroupFailed):
                     raise
+                if not lost:
+                    self._runs[0].note_rollback()
                 if not lost and self._without_refused(failed, attempt):
                     continue
                 if not _may_repeat(failed, attempt):

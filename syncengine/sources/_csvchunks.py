@@ -232,7 +232,7 @@ class CsvReading:
         self._stream: Stream | None = None
         self._chunk: Chunk | None = None
         self._ended = False
-        self._before = 0
+        self._before = sum(file.input.size or 0 for file in files[: after.part])
 
     @property
     def bytes_read(self) -> int:

@@ -346,6 +346,39 @@ def test_a_connection_lost_before_a_chunk_begins_repeats_none(db: Database):
     assert hits(db) == [(0, ROWS - OLD), (1, OLD)]
 
 
+def test_a_connection_lost_once_all_is_done_fails_nothing(db: Database):
+    make(db, key="CHECK (true)")
+    write()
+    ours = "application_name = 'syncengine' AND datname = current_database()"
+    lost: list[str] = []
+
+    def emit(event: ev.Event) -> None:
+        if isinstance(event, ev.UnitStarted) and event.unit == "tidy" and not lost:
+            lost.append(event.unit)
+            db.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {ours}")
+
+    staged = appending(execution={"method": "staged"})
+    report = syncengine.run(staged, connection=db.url, emit=emit)
+    again = syncengine.run(staged, connection=db.url)
+
+    # The second one is another run, for the caller knew that the first was done; it drops what that one left.
+    assert (lost, report.inserted, again.inserted, again.resumed) == (["tidy"], ROWS, ROWS, False)
+    assert left(db) == []
+
+
+def test_bytes_of_files_that_were_done_before_a_kill_count(db: Database):
+    db.execute("CREATE TABLE t (id int)")
+    for name, keys in (("1", "1\n2\n"), ("2", "3\n4\n5\n")):
+        Path(f"{name}.csv").write_text(f"id\n{keys}")
+    spec = appending(source="?.csv", execution={"transaction": "chunk", "chunk_rows": 3, "workers": 1})
+    killed_at(db, spec, "RowsRead", "", 2)
+
+    report = syncengine.run(spec, connection=db.url)
+
+    size = sum(Path(f"{name}.csv").stat().st_size for name in "12")
+    assert (report.resumed, report.rows_read, report.bytes_read) == (True, 5, size)
+
+
 def test_other_chunk_rows_are_another_spec(db: Database):
     make(db)
     write()
