@@ -359,7 +359,7 @@ def test_chunks_commit_one_by_one(db: Database, folder: Path, mode: str):
 
 def test_a_run_goes_on_behind_its_last_chunk(db: Database, folder: Path):
     write_parquet(table(100), folder / "rows.parquet")
-    chunks = {"transaction": "chunk", "chunk_rows": 30}
+    chunks = {"transaction": "chunk", "chunk_rows": 30, "workers": 1}
     spec = {"name": "t", "source": "rows.parquet", "target": "t", "mode": "insert", "execution": chunks}
     seen: list[ev.Event] = []
 

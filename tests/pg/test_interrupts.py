@@ -111,7 +111,7 @@ PHASES = {
     "retry": Phase(
         prepare=CONFLICT,
         spec={"execution": {"method": "staged", "retries": 1000}},
-        waiting="state = 'idle' AND query = 'ROLLBACK'",
+        waiting="state = 'idle' AND state_change < clock_timestamp() - interval '0.3 s'",
     ),
     "preview": Phase(
         command=("plan", "--diff"),
