@@ -79,8 +79,8 @@ class Run(Steps):
                 except SyncError as error:
                     failure = failure or error
             except BaseException as error:
-                # What an `always` unit meets after a failure would only hide that failure; what it can't tidy up once the
-                # run is done is left to the next one.
+                # What an `always` unit meets after a failure would only hide that failure; what it can't tidy up once
+                # all is done is left to the next run.
                 left = unit.always and self.recorded and isinstance(error, ConnectionFailed)
                 failure = failure or (None if left else error)
             place += 1
