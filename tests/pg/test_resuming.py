@@ -39,7 +39,7 @@ def spec_of(**keys: Any) -> dict[str, Any]:
         "target": "t",
         "conflict_keys": ["id"],
         "update_columns": {"v": "excluded.v", "hits": "target.hits + 1"},
-        "execution": {"transaction": "chunk", "chunk_rows": 300, "method": "staged"},
+        "execution": {"transaction": "chunk", "chunk_rows": 300, "method": "staged", "workers": 1},
     }
     return {**base, **keys}
 
