@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 import syncengine
 from syncengine.errors import SyncError
 from tests.faults.proxy import Deal, Proxy, Trap
+from tests.processes import wait_until
 from tests.servers import Database
 
 pytestmark = pytest.mark.direct
@@ -169,13 +169,8 @@ def cut_while_committing(db: Database, proxy: Proxy) -> None:
     """Cut the connections once the server is within a COMMIT."""
     within = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query = 'COMMIT'"
     with psycopg.connect(db.direct, autocommit=True) as connection:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            row = connection.execute(within).fetchone()
-            if row is not None and row[0]:
-                proxy.cut()
-                return
-            time.sleep(0.01)
+        wait_until(lambda: connection.execute(within).fetchone() != (0,))
+        proxy.cut()
 
 
 ONE_DEADLOCK = """
