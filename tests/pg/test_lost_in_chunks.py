@@ -167,7 +167,11 @@ def test_a_commit_that_is_still_under_way_when_the_ledger_is_asked_is_found_late
 
 def cut_while_committing(db: Database, proxy: Proxy) -> None:
     """Cut the connections once the server is within a COMMIT."""
-    within = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query = 'COMMIT'"
+    # Other tests share the server.
+    within = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep' AND query = 'COMMIT'"
+    )
     with psycopg.connect(db.direct, autocommit=True) as connection:
         wait_until(lambda: connection.execute(within).fetchone() != (0,))
         proxy.cut()

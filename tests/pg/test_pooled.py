@@ -108,7 +108,10 @@ def test_a_session_that_waited_for_the_lock_on_a_schema_sees_it_made(db: Databas
                 first.execute(lock)
                 made = threads.submit(make, second, lock, create)
                 eventually(
-                    lambda: db.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                    lambda: db.execute(
+                        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                    )
                 )
                 first.execute(create)
             made.result(timeout=10)
