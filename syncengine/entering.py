@@ -15,7 +15,6 @@ from syncengine.errors import ConnectionFailed, Locked, SyncError
 from syncengine.execute.apply import Run
 from syncengine.ledger import Entry, Opening
 from syncengine.model import events as ev
-from syncengine.model.plan import Plan
 from syncengine.model.spec import Execution, Limits
 from syncengine.model.task import Task
 from syncengine.prepare import Prepared, prepare
@@ -38,9 +37,10 @@ class Planned(Protocol):
     def url(self) -> str: ...
 
 
-def without_ledger(plan: Plan) -> Plan:
-    """Return a plan without the unit that makes the ledger, which comes before the run is entered."""
-    return replace(plan, units=tuple(unit for unit in plan.units if unit.name != LEDGER_UNIT))
+def without_ledger(prepared: Prepared) -> Prepared:
+    """Return the same without the unit that makes the ledger, which comes before the run is entered."""
+    units = tuple(unit for unit in prepared.plan.units if unit.name != LEDGER_UNIT)
+    return replace(prepared, plan=replace(prepared.plan, units=units))
 
 
 @contextmanager

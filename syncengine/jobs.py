@@ -14,21 +14,18 @@ from syncengine.connect import connect
 from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import Location, NullKeys, SourceError, SyncError, UnresolvedLookup
 from syncengine.execute.apply import Run
-from syncengine.execute.infer import infer
 from syncengine.execute.masking import mask
 from syncengine.execute.refusals import may_be_of_row
 from syncengine.execute.rehearsal import Rehearsal
 from syncengine.execute.searching import Search
+from syncengine.inferring import in_full, inferred
 from syncengine.job import Failed, Job
 from syncengine.model import events as ev
 from syncengine.model.facts import SourceFacts
-from syncengine.model.plan import After, Unit
+from syncengine.model.plan import After
 from syncengine.model.report import Report
-from syncengine.model.steps import CopyIn, RunSql, StageRecords
-from syncengine.model.task import QualifiedName
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
 from syncengine.protocols import Source
-from syncengine.sql import sifting, staging, steps
 
 if TYPE_CHECKING:
     import psycopg
@@ -127,13 +124,13 @@ def carry_out(one: Ready, emit: ev.Emit, lanes: int | None = None) -> Report:
 def _follow(prepared: Prepared, run: Run) -> None:
     """Carry out a plan; once a row is met that is to be kept apart, do it over in the way that allows for that."""
     try:
-        run.follow(without_ledger(inferred(prepared, run.connection, run).plan))
+        run.follow(inferred(prepared, run, without_ledger)[1])
     except SyncError as error:
         if prepared.task.tolerant or not is_kept_apart(prepared.spec, error):
             _tell_of_more(prepared, run.connection, run, error)
             raise
         run.start_over(error)
-        run.follow(without_ledger(inferred(prepared.tolerant(), run.connection, run).plan))
+        run.follow(inferred(prepared.tolerant(), run, without_ledger)[1])
 
 
 def _tell_of_more(
@@ -205,9 +202,8 @@ def rehearse(one: Ready, emit: ev.Emit) -> Ready | Failed:
         run, known = _rehearsed(own, one.connection, emit)
     except SyncError as error:
         return Failed(spec=one.spec, error=error)
-    plan = known.named(SHOWN_RUN).plan
-    units = (*_reading(shown), *plan.units)
-    plan = replace(plan, units=units, after=shown.plan.after, preview=run.preview)
+    plan = in_full(shown, known.named(SHOWN_RUN))
+    plan = replace(plan, after=shown.plan.after, preview=run.preview)
     return replace(one, prepared=replace(shown, plan=plan))
 
 
@@ -219,70 +215,10 @@ def _rehearsed(
     run.emit(ev.SpecTurn(name=own.spec.name))
     try:
         with run.rolled_back():
-            known = inferred(own, connection, run)
-            run.follow(known.rehearsal())
+            known, plan = inferred(own, run, Prepared.rehearsal)
+            run.follow(plan)
     except SyncError as error:
         if own.task.tolerant or not is_kept_apart(own.spec, error):
             raise
         return _rehearsed(own.tolerant(), connection, emit)
     return run, known
-
-
-def _reading(first: Prepared) -> tuple[Unit, ...]:
-    """Return the units that stage a source as text, to infer types from it; none if all types are known."""
-    if not first.untyped:
-        return ()
-    stage, _ = staging.relations(first.task)
-    copied = tuple(
-        replace(step, observes=True) if isinstance(step, CopyIn | StageRecords) else step
-        for step in steps.copied(first.task, stage)
-    )
-    read = Unit(name="read", steps=copied, repeatable=first.facts.reopenable)
-    return (*steps.room_for_staging(first.task), read)
-
-
-def inferred(first: Prepared, connection: psycopg.Connection[TupleRow], run: Run) -> Prepared:
-    """Return a spec prepared with all types known: the unknown are inferred from the whole source, staged as text."""
-    if not first.untyped:
-        return first
-    stage, _ = staging.relations(first.task)
-    drop = RunSql(title=f"drop {'.'.join(stage)}", sql=steps.text(staging.drop(stage)))
-    tidy = Unit(name="tidy", steps=(drop, *sifting.tidied(first.task)), always=True)
-    run.units(_reading(first))
-    try:
-        return _typed(first, connection, stage, run)
-    except BaseException:
-        run.units((tidy,))
-        raise
-
-
-def _typed(
-    first: Prepared, connection: psycopg.Connection[TupleRow], stage: QualifiedName, run: Run
-) -> Prepared:
-    columns = {staged.column.field: staged.column.column for staged in first.task.stage}
-    types = infer(connection, stage, tuple(columns.values()), run.kinds)
-    by_column = {
-        loaded: types[column] for loaded, column in _direct(first).items() if loaded in first.untyped
-    }
-    return prepare(
-        first.spec,
-        first.source,
-        connection,
-        target=first.plan.connection,
-        run=first.task.run,
-        inferred=by_column | {name: "text" for name in first.untyped if name not in by_column},
-        staged_rows=run.report.rows_read,
-        facts=first.facts,
-        tolerant=first.task.tolerant,
-    )
-
-
-def _direct(prepared: Prepared) -> dict[str, str]:
-    """Return the staging column of each loaded column that is a field as it was read."""
-    return {
-        column.name: column.value.columns[0].name
-        for column in prepared.task.loaded
-        if column.value is not None
-        and column.value.text in prepared.facts.fields
-        and len(column.value.columns) == 1
-    }

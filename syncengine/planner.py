@@ -99,13 +99,13 @@ def plan(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: 
 
 
 def rehearsal(task: Task, mode: Mode, strategies: Sequence[Strategy], *, connection: str) -> Plan:
-    """Return the plan by which a run is rehearsed: the same, but by a strategy that classifies before it writes."""
+    """Return the plan for a task that is rehearsed: the same, but by a strategy that classifies before it writes."""
     staging = [strategy for strategy in strategies if strategy.stages]
     execution = task.spec.execution
     if execution.method not in {strategy.name for strategy in staging}:
         execution = replace(execution, method="auto")
     spec = replace(task.spec, execution=execution)
-    return plan(replace(task, spec=spec, rehearsed=True), mode, staging, connection=connection)
+    return plan(replace(task, spec=spec), mode, staging, connection=connection)
 
 
 def _with_hooks(unit: Unit, task: Task) -> Unit:

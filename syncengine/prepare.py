@@ -64,15 +64,16 @@ class Prepared:
         task = replace(self.task, spec=spec, tolerant=True, rehearsed=True)
         return replace(self, task=task).named(run)
 
-    def rehearsal(self) -> Plan:
-        """Return the plan by which the run is rehearsed; its checks look at what the target would hold."""
+    def rehearsal(self) -> Prepared:
+        """Return the same as it is rehearsed; its checks look at what the target would hold."""
         mode, strategies = registry.mode(self.spec.mode), registry.strategies()
         checks = tuple(
             replace(check, sql=redirected(check.sql, self.task.target, outcome.OUTCOME))
             for check in self.task.spec.checks
         )
-        task = replace(self.task, spec=replace(self.task.spec, checks=checks))
-        return planner.rehearsal(task, mode, strategies, connection=self.plan.connection)
+        task = replace(self.task, spec=replace(self.task.spec, checks=checks), rehearsed=True)
+        plan = planner.rehearsal(task, mode, strategies, connection=self.plan.connection)
+        return replace(self, task=task, plan=plan)
 
 
 def open_source(spec: Spec) -> Source:

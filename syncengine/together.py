@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from time import monotonic
 
@@ -11,8 +11,9 @@ from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import GroupRolledBack, OptionError, SyncError
 from syncengine.execute.apply import Run
 from syncengine.execute.group import Group, GroupFailed
+from syncengine.inferring import inferred
 from syncengine.job import Failed
-from syncengine.jobs import Ready, inferred, is_kept_apart, not_started, start
+from syncengine.jobs import Ready, is_kept_apart, not_started, start
 from syncengine.model import events as ev
 from syncengine.model.report import Report
 from syncengine.model.steps import KeepBadRows
@@ -49,6 +50,7 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
         for one in ready
     ]
     began = monotonic()
+    failure: BaseException | None = None
     for run in runs:
         start(run)
     try:
@@ -58,18 +60,32 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
             prepared = {id(run): one for one, run in zip(ready, runs, strict=True)}
             Group(runs, lambda run, error: _restart(prepared[id(run)], run, error)).carry_out()
     except GroupFailed as failed:
+        failure = failed.error
         for run in runs:
             error = failed.error if run is failed.run else _rolled_back(failed.run.plan.name, failed.error)
             run.emit(ev.SpecFailed(error=error))
+    except BaseException as interrupted:
+        failure = interrupted
+        raise
     finally:
         for run in runs:
-            with suppress(SyncError):  # what can't be tidied up now, the next run will
-                run.units([unit for unit in run.plan.units if unit.always])
+            _tidy(run, failure)
     for run in runs:
         run.emit(ev.SpecFinished(seconds=monotonic() - began))
     for one, run in zip(ready, runs, strict=True):
         told(one, run)
     return tuple(run.report for run in runs)
+
+
+def _tidy(run: Run, failure: BaseException | None) -> None:
+    """End a run, but for what the next one can go on with after a failure; it also does what can't be done now."""
+    try:
+        run.units([unit for unit in run.plan.units if unit.always], failure)
+    except SyncError:
+        pass
+    except BaseException as error:
+        if error is not failure:
+            raise
 
 
 class _Turns:
@@ -90,7 +106,7 @@ def _start(one: Ready, run: Run, stack: ExitStack) -> None:
     """Enter a run in the ledger, and infer what types there are to be inferred."""
     try:
         prepared = stack.enter_context(entered(one, run))
-        run.plan = without_ledger(inferred(prepared, run.connection, run).plan)
+        _, run.plan = inferred(prepared, run, without_ledger)
     except SyncError as error:
         raise GroupFailed(run, error) from error
 
@@ -104,7 +120,7 @@ def _restart(one: Ready, run: Run, error: SyncError) -> bool:
     run.start_over(error)
     run.units(tidy)
     # A run that was gone on with has its earlier name.
-    run.plan = without_ledger(inferred(_named_alike(one, run).tolerant(), run.connection, run).plan)
+    _, run.plan = inferred(_named_alike(one, run).tolerant(), run, without_ledger)
     return True
 
 

@@ -57,14 +57,14 @@ class Run(Steps):
         """Forget what was staged, for a run that keeps bad rows apart."""
         if self.entry is not None:
             chunks.forget(self)
+        self.kinds = None
         self.emit(ev.StartedOver(reason=error.message))
 
-    def units(self, units: Sequence[Unit]) -> None:
+    def units(self, units: Sequence[Unit], failure: BaseException | None = None) -> None:
         """Carry out units in order; those marked `always` also after a failure, which is then raised.
 
         Where staging was lost it is filled again, `retries` times at most.
         """
-        failure: BaseException | None = None
         place, losses = 0, 0
         while place < len(units):
             unit = units[place]
@@ -74,7 +74,7 @@ class Run(Steps):
             except StagingGone:
                 losses += 1
                 try:
-                    place = self._start_over(units, losses)
+                    place = self.refill(units, losses)
                     continue
                 except SyncError as error:
                     failure = failure or error
@@ -101,8 +101,11 @@ class Run(Steps):
                 if not (unit.closing and chunks.is_done(self, unit.closing[0].phase)):
                     self.whole(unit)
 
-    def _start_over(self, units: Sequence[Unit], losses: int) -> int:
-        """Return the place of the unit that fills staging, once what was staged is forgotten."""
+    def refill(self, units: Sequence[Unit], losses: int) -> int:
+        """Return the place of the unit that fills staging, once what was staged is forgotten.
+
+        Raises SourceError if that was lost too often, or can't be read again.
+        """
         place = next((n for n, unit in enumerate(units) if unit.chunks == "source"), None)
         if place is None or not units[place].repeatable or losses > self.plan.retries:
             message = "the server crashed, and what was staged is gone"
@@ -110,7 +113,7 @@ class Run(Steps):
         try:
             self.surely(lambda: chunks.forget_staging(self, units))
         except StagingGone:  # the connection was lost once more
-            return self._start_over(units, losses + 1)
+            return self.refill(units, losses + 1)
         return place
 
     def whole(self, unit: Unit) -> None:

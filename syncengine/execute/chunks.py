@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from syncengine import ledger
 from syncengine.errors import BooksDoNotClose, ConnectionFailed, SourceError, SyncError, TakenOver
-from syncengine.execute import badrows, lanes
+from syncengine.execute import badrows, kinds, lanes
 from syncengine.execute.complaints import taken_over, unclosed_part
 from syncengine.execute.endings import StagingGone
 from syncengine.execute.refusals import Refusal
@@ -25,17 +26,22 @@ if TYPE_CHECKING:
 NO_PLACE: Mapping[str, object] = {"number": 1, "starts": None, "ends": None, "complete": True}
 
 
+KINDS = "kinds"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Last:
     """The last chunk of a phase that is committed; number 0 if there is none.
 
-    `place` is where it ends in the source, `rows` how many rows all chunks up to it hold.
+    `place` is where it ends in the source, `rows` how many rows all chunks up to it hold, and `kinds` of what kinds
+    their values are, where types are inferred.
     """
 
     number: int = 0
     place: Position = START
     complete: bool = False
     rows: int = 0
+    kinds: kinds.Kinds | None = None
 
 
 def of_parts(run: Run, unit: Unit) -> None:
@@ -177,7 +183,20 @@ def last(run: Run, phase: Phase) -> Last:
     if found is None:
         return Last()
     number, ends, complete, rows = found
-    return Last(number=number, place=Position(**(ends or {})), complete=complete, rows=rows)
+    place = dict(ends or {})
+    observed = place.pop(KINDS, None)
+    return Last(
+        number=number,
+        place=Position(**place),
+        complete=complete,
+        rows=rows,
+        kinds=None if observed is None else kinds.read(observed),
+    )
+
+
+def ends(place: Position, observed: kinds.Kinds | None) -> str:
+    """Return where a chunk ends as the ledger keeps it, with the kinds of the values up to there."""
+    return json.dumps(asdict(place) | ({} if observed is None else {KINDS: kinds.written(observed)}))
 
 
 def _numbers(run: Run, phase: Phase) -> frozenset[int]:

@@ -64,14 +64,17 @@ class Group:
     def carry_out(self) -> None:
         """Stage and publish together.  Raises GroupFailed, after which nothing is published."""
         for run in self._runs:
-            with _blaming(run):
-                try:
-                    self._stage(run)
-                except SyncError as error:
-                    if not self._restart(run, error):
-                        raise
-                    self._stage(run)
+            self._fill(run)
         self._publish()
+
+    def _fill(self, run: Run) -> None:
+        with _blaming(run):
+            try:
+                self._stage(run)
+            except SyncError as error:
+                if not self._restart(run, error):
+                    raise
+                self._stage(run)
 
     def _stage(self, run: Run) -> None:
         run.units([unit for unit in run.plan.units if not (unit.publishes or unit.always)])
@@ -106,14 +109,23 @@ class Group:
                     self._reconnect(failed)
 
     def _reconnect(self, failed: GroupFailed) -> None:
-        """Open the connection of all anew."""
-        try:
-            self._runs[0].reconnect()
-            for run in self._runs[1:]:
-                run.connection = self._connection
-                run.look_again()
-        except (SyncError, StagingGone) as error:
-            raise failed from error
+        """Open the connection of all anew; staging that a crash of the server emptied is filled again."""
+        for run in self._runs:
+            try:
+                if run is self._runs[0]:
+                    run.reconnect()
+                else:
+                    run.connection = self._connection
+                    run.look_again()
+            except SyncError as error:
+                raise failed from error
+            except StagingGone:
+                self._refill(run)
+
+    def _refill(self, run: Run) -> None:
+        with _blaming(run):
+            run.refill([unit for unit in run.plan.units if not unit.always], 1)
+        self._fill(run)
 
     def _committed(self, run: Run, started: float) -> None:
         try:

@@ -68,6 +68,7 @@ class _Feed(Protocol):
 def of_source(run: Run, unit: Unit) -> None:
     """Carry out a unit once for each chunk of the source that is not committed yet."""
     done = chunks.last(run, unit.closing[0].phase)
+    run.kinds = done.kinds
     if done.complete:
         return
     step = next(step for step in unit.steps if isinstance(step, CopyIn | StageRecords))
@@ -250,7 +251,7 @@ class _SourceChunk:
             exact=unit.exact,
             number=self.number,
             starts=as_json(chunk.start if chunk else START),
-            ends=as_json(chunk.end if chunk else START),
+            ends=chunks.ends(chunk.end if chunk else START, run.kinds),
             complete=self.complete,
         )
 

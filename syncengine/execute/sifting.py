@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from syncengine.errors import BadRow
 from syncengine.execute import badrows, settings
+from syncengine.execute.kinds import union
 from syncengine.execute.pieces import PieceChunk, PieceReading, staging
 from syncengine.execute.tolerant import Stager
 from syncengine.model import events as ev
@@ -44,7 +45,7 @@ def _sift(run: Steps, unit: Unit, step: StageRecords, found: PieceReading, chunk
     stager = Stager(step, run.connection, found.facts, run.plan.sensitive, run.plan.target)
     with settings.unlimited(run.connection, run.plan):
         found.stage(chunk, stager, run.emit, enough=run.enough or badrows.enough(step.most))
-    run.kinds = found.sent_up_to(chunk).kinds
+    run.kinds = union(run.kinds, chunk.sent.kinds)
     bad, samples = found.bad(chunk)
     if step.most is not None and step.most.count is not None and bad > step.most.count:
         told = ev.BadRowsFound(unit=unit.name, rows=bad, samples=samples)

@@ -20,6 +20,7 @@ from syncengine.execute.blame import run_parted
 from syncengine.execute.complaints import complaint, overtaken, taken_over, unclosed
 from syncengine.execute.endings import DoneAlready, NothingToDo
 from syncengine.execute.guards import FailedCheck, broken, check_error, failing, limit_error
+from syncengine.execute.kinds import Kinds, union
 from syncengine.execute.masking import masking
 from syncengine.execute.returning import PendingFile, write
 from syncengine.ledger import Entry
@@ -90,7 +91,7 @@ class Steps:
         self._quiet = False
         self.most: int | None = None
         self.enough: int | None = None
-        self.kinds: dict[str, frozenset[str]] | None = None
+        self.kinds: Kinds | None = None
         self.part = 0
 
     def emit(self, event: ev.Event) -> None:
@@ -242,7 +243,7 @@ class Steps:
             settings.unlimited(self.connection, self.plan),
         ):
             sent = copy()
-        self.kinds = sent.kinds
+        self.kinds = union(self.kinds, sent.kinds)
         self.emit(ev.RowsRead(unit=unit.name, rows=sent.rows, bytes=sent.bytes))
         if step.counts is not None:
             self.emit(ev.Classified(unit=unit.name, insert=sent.rows, update=0, unchanged=0, skipped=0))

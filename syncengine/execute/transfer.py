@@ -18,6 +18,7 @@ from syncengine.execute.batches import ArrowChunk
 from syncengine.execute.blame import blame
 from syncengine.execute.blame import place as place_of
 from syncengine.execute.copying import copying
+from syncengine.execute.kinds import Kinds, union
 from syncengine.execute.reading import Chunk, Counted, RowChunk, reading
 from syncengine.execute.rowtext import RowText, line
 from syncengine.execute.values import kind_of, to_text
@@ -44,19 +45,14 @@ class Sent:
     rows: int
     taken: int
     bytes: int
-    kinds: dict[str, frozenset[str]] | None = None
+    kinds: Kinds | None = None
 
     def with_more(self, more: Sent) -> Sent:
-        kinds = self.kinds
-        if more.kinds is not None:
-            kinds = {
-                name: found | (self.kinds or {}).get(name, frozenset()) for name, found in more.kinds.items()
-            }
         return Sent(
             rows=self.rows + more.rows,
             taken=self.taken + more.taken,
             bytes=self.bytes + more.bytes,
-            kinds=kinds,
+            kinds=union(self.kinds, more.kinds),
         )
 
 

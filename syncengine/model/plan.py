@@ -14,6 +14,8 @@ from syncengine.redact import redact, redacted_repr
 if TYPE_CHECKING:
     from syncengine.model.preview import Preview
 
+# The unit that stages a source as text, to infer types from it.
+READ = "read"
 Isolation = Literal["read committed", "repeatable read"]
 
 

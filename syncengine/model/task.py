@@ -229,5 +229,10 @@ class Task:
         return any(column.value is not None for column in self.loaded)
 
     @property
+    def untyped(self) -> bool:
+        """Tell whether the source is staged as text, for its types are inferred from that, or were."""
+        return self.infers or self.staged_rows is not None
+
+    @property
     def rows(self) -> int | None:
         return self.staged_rows if self.staged_rows is not None else self.source.rows

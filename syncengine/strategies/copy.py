@@ -58,7 +58,7 @@ def _obstacle(task: Task) -> str:
         return "bad rows are kept apart, which takes staging"
     if task.spec.mode != "insert":
         return f"straight COPY cannot resolve conflicts (mode is {task.spec.mode})"
-    if task.infers or task.staged_rows is not None:
+    if task.untyped:
         return "types are inferred from the whole source in staging"
     if task.chunked and not task.ledgered:
         return steps.NO_LEDGER

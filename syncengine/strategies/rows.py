@@ -77,7 +77,7 @@ def _obstacle(task: Task) -> str:
         return "bad rows are kept apart, which takes numbered staging"
     if Handover.ROWS not in task.source.handovers:
         return "the source hands over no rows"
-    if task.infers or task.staged_rows is not None:
+    if task.untyped:
         return "types are inferred from the whole source in staging"
     if not task.source.reopenable:
         return "the source can be read only once, and a conflict with another writer would ask for it again"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from syncengine.model.facts import Handover
-from syncengine.model.plan import Fit, Misfit, Unit, Verdict
-from syncengine.model.steps import CheckLimits, CopyIn, RunSql, Sample, Step
+from syncengine.model.plan import READ, Fit, Misfit, Unit, Verdict
+from syncengine.model.steps import CheckLimits, CopyIn, RunSql, Sample, StageRecords, Step
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
-from syncengine.sql import publish, sifting, staging, steps, streams
+from syncengine.sql import badrows, publish, sifting, staging, steps, streams
 
 # What two transactions more and a table to make and drop cost, in rows moved: with some hundred rows it is no more than
 # what multi-row statements take (docs/benchmarks.md).
@@ -21,18 +21,16 @@ class Staged:
     stages = True
 
     def judge(self, task: Task) -> Verdict:
+        schema, database = task.spec.ledger_schema, f"DATABASE {task.server.database}"
+        where = f"SCHEMA {schema}" if task.server.engine_schema_exists else database
         if not task.server.engine_schema and not task.server.temporary:
-            schema, database = task.spec.ledger_schema, f"DATABASE {task.server.database}"
-            where = f"SCHEMA {schema}" if task.server.engine_schema_exists else database
             reason = (
                 f"{task.server.role} may make no tables in schema {schema} nor temporary ones:"
                 f" GRANT CREATE ON {where}, or GRANT TEMPORARY ON {database}"
             )
             return Misfit(strategy=self.name, reason=reason)
-        if task.spec.quarantines and not task.rehearsed and not task.server.engine_schema:
-            schema, database = task.spec.ledger_schema, f"DATABASE {task.server.database}"
-            where = f"SCHEMA {schema}" if task.server.engine_schema_exists else database
-            reason = f"the quarantine is in schema {schema}, where {task.server.role} may make no tables"
+        if (kept := _kept(task)) and not task.rehearsed and not task.server.engine_schema:
+            reason = f"{kept} in schema {schema}, where {task.server.role} may make no tables"
             return Misfit(strategy=self.name, reason=f"{reason}: GRANT CREATE ON {where}")
         if (task.keys or task.locks) and not task.server.temporary:
             reason = f"{task.server.role} may not make temporary tables: GRANT TEMPORARY ON DATABASE"
@@ -45,8 +43,9 @@ class Staged:
     def units(self, task: Task, mode: Mode) -> tuple[Unit, ...]:
         stage, load = staging.relations(task)
         task = replace(task, relation=load)
+        reading = (_reading(task, stage),) if task.untyped else ()
         if staging.is_temporary(task):
-            return (_whole(task, mode, stage, load),)
+            return (*reading, _whole(task, mode, stage, load))
         typed = _typed(task, stage, load)
         # What is looked up may be published in the same transaction, by another spec.
         early, late = ((), typed) if task.lookups else (typed, ())
@@ -60,26 +59,48 @@ class Staged:
         publishing = _in_parts(task, mode, prepared) if task.chunked else _as_one(task, mode, prepared)
         relations = (stage, load, *((_parts(task),) if task.chunked else ()))
         return (
-            *(() if task.staged_rows is not None else steps.room_for_staging(task)),
+            *steps.room_for_staging(task),
+            *reading,
             _staging(task, stage, load, early),
             *publishing,
             Unit(name="tidy", steps=(*_dropped(relations), *sifting.tidied(task)), always=True),
         )
 
 
+def _kept(task: Task) -> str:
+    """Say what must outlive the transaction that stages, or nothing."""
+    if task.spec.quarantines:
+        return "the quarantine is"
+    return "types are inferred from what is staged" if task.untyped else ""
+
+
+def _reading(task: Task, stage: QualifiedName) -> Unit:
+    """Return the unit that stages a source as text, to infer types from it."""
+    copied = (
+        replace(step, observes=True) if isinstance(step, CopyIn | StageRecords) else step
+        for step in steps.copied(task, stage)
+    )
+    return _of_source(task, READ, tuple(copied))
+
+
 def _staging(task: Task, stage: QualifiedName, load: QualifiedName, typed: tuple[Step, ...]) -> Unit:
-    """Return the unit that fills staging; where there is a ledger, chunk by chunk."""
-    copied = task.staged_rows is None and not task.infers
+    """Return the unit that fills staging, or computes the columns of what fills it."""
+    filled = (*_filled(task, stage, load), *typed)
+    if task.untyped:
+        return Unit(name="stage", steps=(*steps.hold(task), *filled))
+    return _of_source(task, "stage", filled)
+
+
+def _of_source(task: Task, name: str, filled: tuple[Step, ...]) -> Unit:
+    """Return a unit that reads the source; where there is a ledger, chunk by chunk."""
     # Records of what can be read only once, or was kept before, are staged in one transaction.
-    chunked = copied and task.ledgered and not (task.tolerant and not sifting.in_pieces(task))
-    held = steps.hold_chunk(task) if chunked else steps.hold(task) if copied else ()
-    steps_ = (*held, *_filled(task, stage, load), *typed)
+    chunked = task.ledgered and not (task.tolerant and not sifting.in_pieces(task))
+    held = steps.hold_chunk(task) if chunked else steps.hold(task)
+    cut = (steps.cut(task, step) if chunked and isinstance(step, CopyIn) else step for step in filled)
     return Unit(
-        name="stage",
-        steps=tuple(
-            steps.cut(task, step) if chunked and isinstance(step, CopyIn) else step for step in steps_
-        ),
-        closing=steps.record(task, "stage") if chunked or (copied and task.chunked) else (),
+        name=name,
+        steps=(*held, *cut),
+        closing=steps.record(task, "stage") if chunked or task.chunked else (),
         chunks="source" if chunked else "",
         workers=streams.workers(task, streams.into_staging(task)),
         repeatable=task.source.reopenable,
@@ -217,11 +238,17 @@ def _filled(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step
         typed = (RunSql(title="create the typed staging table", sql=create),)
     if task.converts and task.tolerant:
         typed += sifting.with_keys_aside(task)
-    if task.staged_rows is not None:
-        return typed
+    if task.untyped:
+        # An earlier process may have got as far as that.
+        return (*(_dropped(_made(task, load)) if typed and task.ledgered else ()), *typed)
     *room, copy = steps.copied(task, stage)
-    # What a chunked COPY needs comes before it; where types are inferred, the typed table is made once they are known.
-    return (*room, copy, *typed) if task.infers or task.tolerant else (*room, *typed, copy)
+    # What a chunked COPY needs comes before it.
+    return (*room, copy, *typed) if task.tolerant else (*room, *typed, copy)
+
+
+def _made(task: Task, load: QualifiedName) -> tuple[QualifiedName, ...]:
+    """Return the relations that the computed columns go to."""
+    return (load, *((badrows.aside_keys(task),) if task.tolerant else ()))
 
 
 def _typed(task: Task, stage: QualifiedName, load: QualifiedName) -> tuple[Step, ...]:

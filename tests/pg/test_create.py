@@ -385,6 +385,18 @@ def test_a_role_without_create_is_told_what_to_grant(db: Database):
     assert contents(db) == {}
 
 
+def test_a_role_that_may_not_keep_what_types_are_inferred_from_is_told_so_by_the_plan(db: Database):
+    spec = {"name": "t", "target": CREATE, "conflict_keys": ["a"]}
+    rows = [{"a": 1}]
+    with a_role(db, "GRANT USAGE, CREATE ON SCHEMA public TO {}") as url:
+        with pytest.raises(syncengine.SyncError, match="types are inferred") as failure:
+            syncengine.plan(spec, source=rows, connection=url)
+        stated = syncengine.run({**spec, "columns": {"a": {"type": "int"}}}, source=rows, connection=url)
+
+    assert (failure.value.code, stated.inserted) == ("no-strategy-fits", 1)
+    assert f"GRANT CREATE ON DATABASE {db.name}" in str(failure.value)
+
+
 @contextmanager
 def a_role(db: Database, *grants: str) -> Iterator[str]:
     """Make a role with some rights, and give the URL it logs in by."""
