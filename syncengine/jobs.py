@@ -14,6 +14,7 @@ from syncengine.connect import connect
 from syncengine.entering import entered, told, without_ledger
 from syncengine.errors import Location, NullKeys, SourceError, SyncError, UnresolvedLookup
 from syncengine.execute.apply import Run
+from syncengine.execute.blame import WOULD_BE_ROUNDED
 from syncengine.execute.masking import mask
 from syncengine.execute.refusals import may_be_of_row
 from syncengine.execute.rehearsal import Rehearsal
@@ -149,6 +150,8 @@ def _tell_of_more(
     first = samples[0]
     if error.location is None and first.line and error.sqlstate == first.sqlstate:
         error.location = Location(first.place, first.line)
+    if WOULD_BE_ROUNDED in error.message and error.location == Location(first.place, first.line):
+        error.message = f"column {first.column}: {first.message}"  # this one has the value
     others = [str(sample) for sample in samples if Location(sample.place, sample.line) != error.location]
     if len(samples) > 1 and others:
         more = "".join(["more bad rows:", *(f"\n    {other}" for other in others)])

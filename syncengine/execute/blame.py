@@ -11,12 +11,16 @@ from psycopg.rows import TupleRow
 from syncengine.connect import wrap
 from syncengine.errors import Location, SyncError
 from syncengine.model.steps import Part, RunSql, StagedColumn
+from syncengine.sql.badrows import ROUNDED
 from syncengine.sql.names import AS_READ
+from syncengine.sql.steps import ROUND_ON_PURPOSE
 
 _HINTS = {
     "22P04": "check delimiter, quote and the number of fields in this record",
     "22021": "say the file's encoding, such as `encoding: latin-1`",
 }
+# The server's error does not tell the value.
+WOULD_BE_ROUNDED = "a value would be rounded by"
 _VALUE = "mend the value in the source, or compute the column from it by an expression under `columns`"
 
 
@@ -38,6 +42,8 @@ def blame(
     line = wrapped.row = copy_line(error.diag.context or "") if row is None else row
     wrapped.location = place(locate(line)) if line is not None else None
     wrapped.hint = wrapped.hint or _hint(error)
+    if rounded := _rounded(error, columns):
+        return _of_rounded(wrapped, rounded)
     if column := column_of(error):
         wrapped.message = f"column {column}: {wrapped.message}"
     elif overflowing := _overflowing(error, columns):
@@ -61,6 +67,27 @@ def _overflowing(error: psycopg.Error, columns: Sequence[StagedColumn]) -> list[
         return []
     kind = "numeric({},{})".format(*[*re.findall(r"-?\d+", error.diag.message_detail or ""), "", ""][:2])
     return [column.column.removesuffix(AS_READ) for column in columns if kind in column.reads]
+
+
+def _rounded(error: psycopg.Error, columns: Sequence[StagedColumn]) -> StagedColumn | None:
+    """Return the column of which staging refused a value that would be rounded (sql/staging.py)."""
+    refused = error.diag.constraint_name if isinstance(error, psycopg.errors.CheckViolation) else None
+    return next((one for one in columns if one.column == refused and one.column.endswith(AS_READ)), None)
+
+
+def _of_rounded(wrapped: SyncError, staged: StagedColumn) -> SyncError:
+    column, kind = staged.column.removesuffix(AS_READ), staged.reads[0]
+    wrapped.message = f"column {column}: {WOULD_BE_ROUNDED} {kind}"
+    wrapped.detail, wrapped.sqlstate = None, ROUNDED
+    wrapped.hint = round_on_purpose(column, staged.field, kind)
+    return wrapped
+
+
+def round_on_purpose(column: str, field: str, kind: str) -> str:
+    """Return the hint for a value that would be rounded."""
+    return (
+        f"{ROUND_ON_PURPOSE}: `columns: {{{column}: {{expression: 'CAST(source.\"{field}\" AS {kind})'}}}}`"
+    )
 
 
 def run_parted(step: RunSql, connection: psycopg.Connection[TupleRow]) -> int:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import islice
 
 from syncengine.errors import BadRow, SyncError
-from syncengine.execute.blame import place
+from syncengine.execute.blame import place, round_on_purpose
 from syncengine.execute.places import MOST_PLACES, MOST_ROWS
 from syncengine.execute.values import plain
 from syncengine.model.facts import Handover
@@ -23,13 +23,12 @@ def would_round(step: Check, source: Source, samples: Sequence[str], rows: int) 
     sentences = [f"column {column}: {value} would be rounded by {kind}" for _, column, kind, value in found]
     where = _places(source, {(field, _form(value)) for field, _, _, value in found}) if step.fields else ()
     field, column, kind, _ = found[0]
-    expression = f'CAST(source."{field}" AS {kind})'
     more = [f"{rows} rows hold such values"] if rows > 1 else []
     at = [f"at {', '.join(where)}"] if len(where) > 1 else []
     return BadRow(
         sentences[0],
         detail="; ".join([*sentences[1:], *more, *at]) or None,
-        hint=f"{step.hint}: `columns: {{{column}: {{expression: '{expression}'}}}}`",
+        hint=round_on_purpose(column, field, kind),
         location=place(where[0]) if where else None,
     )
 

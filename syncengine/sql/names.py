@@ -90,7 +90,8 @@ def fit(name: str, taken: Collection[str]) -> str:
     return candidate
 
 
-# Behind the name of a staging column that holds a value before its type's modifiers round it.
+# Behind the name of a staging column that holds a value before its type's modifiers round it, and of the constraint by
+# which such a value is refused.
 AS_READ = " (as read)"
 
 
@@ -100,7 +101,8 @@ def as_read(name: str, taken: Collection[str]) -> str:
     >>> as_read("amount", [])
     'amount (as read)'
     """
-    return fit(f"{name}{AS_READ}", taken)
+    short = name.encode()[: MAX_BYTES - len(AS_READ)].decode(errors="ignore")
+    return fit(f"{short}{AS_READ}", taken)
 
 
 def in_parameters(part: Composable) -> SQL:

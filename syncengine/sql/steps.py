@@ -18,6 +18,7 @@ CHUNK_BYTES = 4 * 1024 * 1024
 CHUNK_ROWS = 100_000
 # The same where a bad row may stand among them, for which a part of them is sent again.
 SIFTED_ROWS = 20_000
+ROUND_ON_PURPOSE = "mend the source or the column's type, or round on purpose by an expression"
 NO_LEDGER = "the role may not use the engine's tables, in which chunks are noted"
 
 
@@ -171,7 +172,7 @@ def _resolved(task: Task, joined: Joined, stage: QualifiedName) -> tuple[Check, 
 
 def not_rounded(task: Task, stage: QualifiedName) -> tuple[Check, ...]:
     """Return the check that the source's values fit their columns' scale or precision as they are."""
-    if not task.roundings:
+    if not task.roundings or staging.refuses_rounded(task):
         return ()
     columns = ", ".join(f"{item.column} {item.type}" for item in task.roundings)
     return (
@@ -180,7 +181,7 @@ def not_rounded(task: Task, stage: QualifiedName) -> tuple[Check, ...]:
             sql=text(convert.check_rounding(task.roundings, stage)),
             failure="rounded-values",
             message="rows with values that would be rounded",
-            hint="mend the source or the column's type, or round on purpose by an expression",
+            hint=ROUND_ON_PURPOSE,
             fields=tuple(item.field for item in task.roundings) if task.source.reopenable else (),
         ),
     )

@@ -125,8 +125,13 @@ def test_what_is_read_in_pieces_ends_as_what_is_read_record_by_record(
         target.execute("DROP TABLE IF EXISTS t; DROP SCHEMA IF EXISTS syncengine CASCADE")
         target.execute(TABLE)
         how = {"transaction": transaction} | ({"chunk_rows": rows} if rows else {})
-        keys = {"conflict_keys": ["id"], "bad_rows": "quarantine", "duplicates": "last", "execution": how}
-        report = syncengine.run(a_spec(tmp_path, source=name, **keys), connection=target.url)
+        keys = {
+            "conflict_keys": ["id"],
+            "bad_rows": "quarantine",
+            "duplicates": "last",
+            "null_keys": "quarantine",
+        }
+        report = syncengine.run(a_spec(tmp_path, source=name, execution=how, **keys), connection=target.url)
         assert report.counts.closed
         found.append((target.execute("TABLE t ORDER BY id"), report.rows_read, target.execute(OUTCOME)))
 
