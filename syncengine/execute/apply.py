@@ -13,20 +13,18 @@ import psycopg
 from syncengine import ledger
 from syncengine.connect import wrap
 from syncengine.errors import Conflict, ConnectionFailed, SourceError, SyncError
-from syncengine.execute import badrows, chunks, intake, probing, retry
+from syncengine.execute import chunks, intake, retry
 from syncengine.execute.endings import DoneAlready, NothingToDo, StagingGone
-from syncengine.execute.refusals import Refusal, may_be_of_row, refusal
+from syncengine.execute.refusing import Refusing
 from syncengine.execute.returning import PendingFile
-from syncengine.execute.stepping import Steps
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan, Unit
-from syncengine.model.steps import KeepBadRows, Probe, RunSql
 
 Body = Callable[[bool], None]
 Answer = TypeVar("Answer")
 
 
-class Run(Steps):
+class Run(Refusing):
     """One carrying-out of one plan: its units, each as often as it takes.  Raises SyncError.
 
     `leads`: the ledger knows the run by this one's connection.
@@ -284,60 +282,6 @@ class Run(Steps):
         self.prepare()
         self.steps(unit, unit.steps, last_resort=not as_planned or unit.isolation == "read committed")
         self.close(unit, exact=unit.exact and as_planned)
-
-    def isolates(self, unit: Unit, error: SyncError, before: Callable[[], None] = lambda: None) -> bool:
-        """Take the rows out of staging that the target refuses; tell whether there are any.
-
-        `error` is what publishing failed with, `before` does what comes before the unit in its transaction.
-        """
-        found = self.refused(unit, error, before)
-        if not found or unit.probe is None:
-            return False
-        with self._masking(), probing.wrapped("taking bad rows out"), self.connection.transaction():
-            self.prepare()
-            badrows.take_out(self.connection, unit.probe.sieve, found)
-        return True
-
-    def refused(
-        self, unit: Unit, error: SyncError, before: Callable[[], None] = lambda: None
-    ) -> dict[int, Refusal]:
-        """Return the rows that the target refuses, by their numbers; none if the error is not of such rows."""
-        hooked = isinstance(self._at, RunSql) and self._at.hook
-        if unit.probe is None or hooked or not may_be_of_row(error):
-            return {}
-        with self._masking(), probing.wrapped("looking for the rows that are refused"):
-            self._quiet = True
-            try:
-                with self.connection.transaction(force_rollback=True):
-                    self.open(unit)
-                    before()
-                    found = self._refused(unit, unit.probe)
-            finally:
-                self._quiet = False
-        return {} if 0 in found else found  # 0 are deletes, which are no row of the source
-
-    def _refused(self, unit: Unit, probe: Probe) -> dict[int, Refusal]:
-        """Return the rows that the target refuses, by the steps of the unit up to its writing."""
-        self.prepare()
-        ahead, hooks = badrows.before_writing(unit)
-        self.steps(ahead, ahead.steps, last_resort=True)
-        kept = next((step for step in (*unit.steps, *unit.sift) if isinstance(step, KeepBadRows)), None)
-        return self._probed(probe, hooks, enough=badrows.enough(kept.most) if kept is not None else None)
-
-    def _probed(
-        self, probe: Probe, hooks: Sequence[RunSql], *, enough: int | None = None
-    ) -> dict[int, Refusal]:
-        """Return the rows that the target refuses, of those that are classified."""
-        for statement in probe.prepare:
-            self.connection.execute(statement.encode())
-        numbers = [int(row[0]) for row in self.connection.execute(probe.numbers.encode())]
-        return probing.guilty(
-            self.connection,
-            numbers,
-            lambda: probing.applied(self.connection, probe.writes, hooks, self._use_path),
-            lambda error: refusal(error, self.plan.sensitive, self.plan.target),
-            enough=enough,
-        )
 
     def committed(self, unit: Unit, started: float) -> None:
         """Tell that a unit's work is there to stay, and put its files in their places."""

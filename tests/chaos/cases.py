@@ -24,7 +24,8 @@ LOCK_TIMEOUT = 1.0
 class Case:
     """One kind of sync; `adds` is what makes a second application visible, `keyless` a table without a unique index.
 
-    `bad` records that can't be read stand in the source as well, and as many rows that the table refuses.
+    `bad` records that can't be read stand in the source as well, and as many rows that the table refuses.  `creates`:
+    the run makes the table, and infers the types of its columns.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Case:
     adds: bool = True
     keyless: bool = False
     bad: int = 0
+    creates: bool = False
 
     @property
     def spec(self) -> dict[str, object]:
@@ -42,12 +44,20 @@ class Case:
         execution: dict[str, object] = {"lock_timeout": f"{LOCK_TIMEOUT:.0f}s", "method": self.method}
         if self.transaction == "chunk":
             execution |= {"transaction": "chunk", "chunk_rows": CHUNK}
-        whole: dict[str, object] = {"name": "chaos", "target": "t", "mode": self.mode, "execution": execution}
+        target = {"table": "t", "create": True} if self.creates else "t"
+        whole: dict[str, object] = {
+            "name": "chaos",
+            "target": target,
+            "mode": self.mode,
+            "execution": execution,
+        }
         if self.mode == "insert":
             return whole
         whole["conflict_keys"] = ["id"]
+        if self.bad or self.creates:
+            whole |= {"execution": {**execution, "chunk_rows": CHUNK}}
         if self.bad:
-            whole |= {"bad_rows": "quarantine", "execution": {**execution, "chunk_rows": CHUNK}}
+            whole |= {"bad_rows": "quarantine"}
         if self.mode == "mirror":
             return {**whole, "limits": {"max_deletes": "100%"}}
         hits = {"hits": "target.hits + 1"} if self.adds else "hits"
@@ -69,6 +79,8 @@ CASES = {
         Case(name="add-jsonl", form="jsonl"),
         Case(name="set", adds=False),
         Case(name="mirror", mode="mirror", adds=False),
+        Case(name="create", creates=True, adds=False),
+        Case(name="create-jsonl", creates=True, adds=False, form="jsonl"),
         Case(name="add-chunks", transaction="chunk"),
         Case(name="add-chunks-gz", transaction="chunk", form="csv.gz"),
         Case(name="add-chunks-jsonl", transaction="chunk", form="jsonl"),
@@ -122,7 +134,7 @@ class World:
 
 def world(case: Case, dice: random.Random, *, incoming: int = INCOMING) -> World:
     """Make up rows: about a third of those that come are stored already."""
-    stored = [(key, dice.randrange(5), f"old {key}") for key in range(1, STORED + 1)]
+    stored = [(key, dice.randrange(5), f"old {key}") for key in range(1, 0 if case.creates else STORED + 1)]
     keys = dice.sample(range(STORED // 2, STORED // 2 + incoming * 2), incoming)
     rows = [(key, 1, f"new {key} " + "x" * dice.randrange(60)) for key in keys]
     return World(case=case, stored=tuple(stored), incoming=tuple(rows))

@@ -71,6 +71,8 @@ class Field:
 
     def rows(self) -> tuple[Row, ...]:
         with self.connect() as connection:
+            if connection.execute("SELECT to_regclass('t')").fetchone() == (None,):
+                return ()
             found = connection.execute("SELECT id, hits, payload FROM t ORDER BY 1, 2, 3").fetchall()
         return tuple((int(key), int(hits), str(payload)) for key, hits, payload in found)
 
@@ -114,10 +116,11 @@ def a_field(
         admin.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
     try:
         with found.connect() as connection:
-            connection.execute(world.case.ddl.encode())
-            with connection.cursor().copy("COPY t FROM STDIN") as copy:
-                for row in world.stored:
-                    copy.write_row(row)
+            if not world.case.creates:
+                connection.execute(world.case.ddl.encode())
+                with connection.cursor().copy("COPY t FROM STDIN") as copy:
+                    for row in world.stored:
+                        copy.write_row(row)
         found.write_source()
         spec = {**world.case.spec, "source": os.path.relpath(found.source, place)}
         found.spec.write_text(json.dumps(spec))
