@@ -18,6 +18,7 @@ from syncengine.model import events as ev
 from syncengine.model.spec import Execution, Limits
 from syncengine.model.task import Task
 from syncengine.prepare import Prepared, prepare
+from syncengine.sql import staging
 from syncengine.sql.ledger import COUNTERS
 from syncengine.sql.names import ident
 
@@ -165,6 +166,7 @@ def _opening(prepared: Prepared, stamp: str | None) -> Opening:
         strategy=plan.strategy,
         source=plan.source,
         digest=_digest(task),
+        layout=_layout(task),
         stamp=stamp,
         repeats=task.repeats,
         again=spec.again,
@@ -204,7 +206,18 @@ def _digest(task: Task) -> str:
     # A run that makes the table meets another one from then on.
     found = () if spec.target.create else (task.stage, task.loaded, task.assignments, task.keys)
     what = (spec, *found)
-    return hashlib.sha256(json.dumps(_plain(what)).encode()).hexdigest()
+    return _hashed(json.dumps(_plain(what)))
+
+
+def _layout(task: Task) -> str:
+    """Return what stands for the form of staging."""
+    made = [staging.create_stage(task, ("", ""))]
+    made += [staging.create_load(task, ("", ""))] if task.converts else []
+    return _hashed("; ".join(statement.as_string() for statement in made))
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: object) -> object:

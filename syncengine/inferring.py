@@ -26,6 +26,7 @@ def inferred(first: Prepared, run: Run, way: Way) -> tuple[Prepared, Plan]:
     reading, rest = _parted(going.plan.units)
     if not reading:
         return first, going.plan
+    run.plan = going.plan
     try:
         known = _known(first, going, run, reading)
     except BaseException as failure:

@@ -222,6 +222,7 @@ def _rehearsed(
             run.follow(plan)
     except SyncError as error:
         if own.task.tolerant or not is_kept_apart(own.spec, error):
+            _tell_of_more(own, connection, run, error)
             raise
         return _rehearsed(own.tolerant(), connection, emit)
     return run, known

@@ -106,7 +106,11 @@ def _start(one: Ready, run: Run, stack: ExitStack) -> None:
     """Enter a run in the ledger, and infer what types there are to be inferred."""
     try:
         prepared = stack.enter_context(entered(one, run))
-        _, run.plan = inferred(prepared, run, without_ledger)
+        try:
+            _, run.plan = inferred(prepared, run, without_ledger)
+        except SyncError as error:
+            if not _restart(one, run, error):
+                raise
     except SyncError as error:
         raise GroupFailed(run, error) from error
 

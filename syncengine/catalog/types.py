@@ -98,11 +98,16 @@ described AS (
                SELECT FROM part AS p JOIN pg_type AS t ON t.oid = p.oid AND t.typtype = 'c'
                     JOIN pg_attribute AS a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
                     JOIN pg_type AS y ON y.oid = a.atttypid
-               WHERE p.root = u.typid AND {rounds_inside}) AS rounds_inside
+               WHERE p.root = u.typid AND {rounds_inside})
+           OR (b.typtype = 'c' OR b.is_array) AND EXISTS (
+               SELECT FROM part AS p JOIN pg_type AS t ON t.oid = p.oid AND t.typtype = 'd'
+                    JOIN pg_type AS y ON y.oid = t.typbasetype
+               WHERE p.root = u.typid AND {rounds_within}) AS rounds_inside
     FROM used AS u JOIN base AS b ON b.root = u.typid JOIN equal AS e ON e.oid = b.oid
          LEFT JOIN pg_collation AS l ON l.oid = u.coll)""").format(
     rounds=_ROUNDS.format(unit=SQL("b.unit"), typmod=SQL("greatest(u.typmod, b.typmod)")),
     rounds_inside=_ROUNDS.format(unit=SQL("y.typname"), typmod=SQL("a.atttypmod")),
+    rounds_within=_ROUNDS.format(unit=SQL("y.typname"), typmod=SQL("t.typtypmod")),
 )
 
 _TYPES = SQL("""

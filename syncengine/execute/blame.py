@@ -66,20 +66,20 @@ def _overflowing(error: psycopg.Error, columns: Sequence[StagedColumn]) -> list[
     if not isinstance(error, psycopg.errors.NumericValueOutOfRange):
         return []
     kind = "numeric({},{})".format(*[*re.findall(r"-?\d+", error.diag.message_detail or ""), "", ""][:2])
-    return [column.column.removesuffix(AS_READ) for column in columns if kind in column.reads]
+    return [column.rounded or column.column for column in columns if kind in column.reads]
 
 
 def _rounded(error: psycopg.Error, columns: Sequence[StagedColumn]) -> StagedColumn | None:
     """Return the column of which staging refused a value that would be rounded (sql/staging.py)."""
     refused = error.diag.constraint_name if isinstance(error, psycopg.errors.CheckViolation) else None
-    return next((one for one in columns if one.column == refused and one.column.endswith(AS_READ)), None)
+    return next((one for one in columns if one.rounded and one.column == refused), None)
 
 
 def _of_rounded(wrapped: SyncError, staged: StagedColumn) -> SyncError:
-    column, kind = staged.column.removesuffix(AS_READ), staged.reads[0]
-    wrapped.message = f"column {column}: {WOULD_BE_ROUNDED} {kind}"
+    kind = staged.reads[0]
+    wrapped.message = f"column {staged.rounded}: {WOULD_BE_ROUNDED} {kind}"
     wrapped.detail, wrapped.sqlstate = None, ROUNDED
-    wrapped.hint = round_on_purpose(column, staged.field, kind)
+    wrapped.hint = round_on_purpose(staged.rounded, staged.field, kind)
     return wrapped
 
 

@@ -141,14 +141,24 @@ class Group:
         """
         others = [run for run in self._runs if run is not failed.run]
         for run in (failed.run, *others):
-            with _blaming(run):
-                if run.isolates(_publishing(run), failed.error, partial(self._perform_others, run, attempt)):
-                    return True
+            if self._isolates(run, failed, attempt):
+                return True
         with _blaming(failed.run):
             if not self._restart(failed.run, failed.error):
                 return False
             self._stage(failed.run)
         return True
+
+    def _isolates(self, run: Run, failed: GroupFailed, attempt: int) -> bool:
+        with _blaming(run):
+            try:
+                return run.isolates(
+                    _publishing(run), failed.error, partial(self._perform_others, run, attempt)
+                )
+            except SyncError as error:
+                if run is failed.run or isinstance(error, Conflict | ConnectionFailed):
+                    raise
+                return False  # what comes before it fails by itself
 
     def _perform_others(self, one: Run, attempt: int) -> None:
         """Publish what comes before a run, and of what comes after it what can be."""

@@ -35,7 +35,8 @@ class Opening:
     """What a run says of itself when it is entered.
 
     `digest` stands for the spec's meaning, `stamp` for the source as it is, None where that can't be told without
-    reading it; an unfinished run goes on only where both are the same.  `repeats`: to start over would write rows
+    reading it; an unfinished run goes on only where both are the same.  `layout` stands for the form of staging: rows
+    that were staged in another one are of no use.  `repeats`: to start over would write rows
     twice that are committed; `again`: that is meant, where they are.  `same_parts`: the source alone
     decides what is published in which chunk.  `approved` are limits that the call lifted.
     """
@@ -50,6 +51,7 @@ class Opening:
     strategy: str
     source: str
     digest: str
+    layout: str
     stamp: str | None
     repeats: bool = False
     again: bool = False
@@ -149,9 +151,13 @@ class _Last:
 
     def is_of(self, opening: Opening) -> bool:
         """Tell whether the run is one of the same spec and source, carried out in the same way."""
-        same = self.digest == opening.digest and opening.stamp is not None and self.stamp == opening.stamp
+        digest, _, layout = self.digest.partition(":")
+        same = digest == opening.digest and opening.stamp is not None and self.stamp == opening.stamp
         # A table that the run has made itself may be filled in another way once it is there.
-        return same and (self.state == "done" or self.strategy == opening.strategy)
+        alike = self.strategy == opening.strategy
+        # Once the parts are cut, nothing else of staging is needed.
+        fits = not self.staged or self.arranged or layout == opening.layout
+        return same and (self.state == "done" or (alike and fits))
 
     def is_untold(self, opening: Opening) -> bool:
         """Tell whether the run is done, but nobody knows, so that to do it once more may not be meant."""
@@ -267,7 +273,8 @@ def _give_up(connection: Connection, opening: Opening, last: _Last, *, restart: 
 
 
 def _insert(connection: Connection, opening: Opening) -> Entry:
-    told = asdict(opening) | {"holder": opening.run, "pid": own_pid(connection)}
+    both = f"{opening.digest}:{opening.layout}"
+    told = asdict(opening) | {"digest": both, "holder": opening.run, "pid": own_pid(connection)}
     connection.execute(sql.of_schema(opening.schema, sql.ENTER), told)
     return Entry(schema=opening.schema, run=opening.run, holder=opening.run, relation=opening.relation)
 

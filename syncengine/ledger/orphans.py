@@ -23,7 +23,7 @@ def tables_of(connection: Connection, schema: str) -> dict[str, list[str]]:
     """Return the staging tables in the engine's schema by run."""
     found: dict[str, list[str]] = {}
     for (name,) in connection.execute(sql.STAGING, {"schema": schema, "prefix": f"{STAGE_PREFIX}%"}):
-        if match := re.fullmatch(of_stage(r"(?P<run>[0-9a-f]+_\d+)") + r"(_[a-z]+)?", str(name)):
+        if match := re.fullmatch(of_stage(r"(?P<run>[0-9a-f]+_\d+)") + r"(_[a-z_]+)?", str(name)):
             found.setdefault(match["run"], []).append(str(name))
     return found
 

@@ -72,7 +72,8 @@ class ColumnFacts:
     `kind` is what a structured Python value becomes: json, array (of json values or others) or plain text.
     `input_type` is the base type with its modifiers, those within a domain too: what reads a text.  `spelt`: its binary
     form is its text, as that of enumerations is.  `rounds` tells
-    that they may round a value without an error; `rounds_inside` that a composite has such a part.
+    that they may round a value without an error; `rounds_inside` that a part of it may, of a composite or of an array
+    of domains.
     `identity` is "" or always or default; `privileges` are the role's on this column.
     """
 

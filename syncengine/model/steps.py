@@ -25,6 +25,7 @@ class StagedColumn:
     `kind` is that of the receiving column (facts.ColumnFacts.kind); `json value` is json for sources whose texts are
     JSON strings.  `reads` are the types that its texts end as (facts.ColumnFacts.input_type): those that lose
     something on the way are refused.  `wire` is the type that the receiving column reads in a binary COPY.
+    `rounded` is the target's column that a value of this one is rounded into, which staging then refuses.
     """
 
     field: str
@@ -32,6 +33,7 @@ class StagedColumn:
     kind: Kind = "plain"
     wire: str = "text"
     reads: tuple[str, ...] = ()
+    rounded: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

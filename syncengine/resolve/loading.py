@@ -55,7 +55,8 @@ def stage(
             continue
         once = fields.count(name) == 1 and name not in by_expression and not staged
         facts = (direct[name][0].read_as or direct[name][0].facts) if once else TEXT
-        column = _column_name(direct[name][0].facts, taken) if plain and once else fit(name, taken)
+        into = direct[name][0].facts if plain and once else None
+        column = _column_name(into, taken) if into is not None else fit(name, taken)
         taken.add(column)
         read = [item.read_as or item.facts for item in direct[name]]
         staged_column = StagedColumn(
@@ -64,6 +65,7 @@ def stage(
             kind=_KIND_IN_JSON.get(facts.kind, facts.kind) if source.json_values else facts.kind,
             wire=_wire(facts),
             reads=tuple(dict.fromkeys(facts.input_type for facts in read if facts.input_type)),
+            rounded=into.name if into is not None and into.rounds else "",
         )
         staged_as = facts.base_type if facts.rounds else facts.type
         names[name] = Staged(column=staged_column, type=staged_as, collation=facts.collation)

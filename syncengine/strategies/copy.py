@@ -46,7 +46,10 @@ def _straight(task: Task) -> Task:
     """Return the task with its fields going to the columns themselves, and not to those that staging adds."""
     names = {column.as_read: column.name for column in task.loaded}
     stage = (
-        replace(item, column=replace(item.column, column=names.get(item.column.column, item.column.column)))
+        replace(
+            item,
+            column=replace(item.column, column=names.get(item.column.column, item.column.column), rounded=""),
+        )
         for item in task.stage
     )
     return replace(task, stage=tuple(stage))

@@ -118,3 +118,15 @@ def test_staging_that_a_crash_emptied_is_filled_again(db: Database, *, created: 
     assert {report.error for report in reports} == {None}
     assert hits(db) == [(1, 10)]
     assert not created or db.execute("SELECT id, pg_typeof(id)::text FROM c") == [(7, "bigint")]
+
+
+def test_a_bad_row_of_a_table_to_be_created_is_kept_apart(db: Database):
+    Path("specs.yaml").write_text(SPECS + CREATING.replace("\ntarget", "\nbad_rows: quarantine\ntarget"))
+    Path("b.csv").write_text("id\n" + "".join(f"{n}\n" for n in range(5)))
+    Path("c.csv").write_text("id\n7\n8,9\n")
+
+    reports = run(db.direct)
+
+    assert [(report.error, report.quarantined) for report in reports] == [(None, 1), (None, 0), (None, 1)]
+    assert db.execute("SELECT id, pg_typeof(id)::text FROM c") == [(7, "bigint")]
+    assert db.one("SELECT count(*) FROM pg_class WHERE relname LIKE 'stage%'") == 0

@@ -239,6 +239,20 @@ def test_staging_that_a_crash_emptied_is_filled_again(db: Database):
     assert left(db) == []
 
 
+def test_rows_that_were_staged_in_another_form_are_staged_again(db: Database):
+    """As another version of the program may have left them."""
+    make(db)
+    write()
+    killed_at(db, spec_of(), "ChunkCommitted", "stage", 2)
+    db.execute("UPDATE syncengine.runs SET digest = split_part(digest, ':', 1)")
+
+    report = syncengine.run(spec_of(), connection=db.url)
+
+    assert (report.resumed, report.rows_read) == (False, ROWS)
+    assert hits(db) == [(0, ROWS - OLD), (1, OLD)]
+    assert left(db) == []
+
+
 def test_limits_are_known_before_the_first_part_is_written(db: Database):
     make(db)
     write()

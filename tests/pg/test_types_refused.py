@@ -103,6 +103,30 @@ def test_the_complaint_names_column_value_and_the_way_out(db: Database):
     assert """{a: {expression: 'CAST(source."a" AS numeric(12,2))'}}""" in str(error.hint)
 
 
+def test_a_preview_tells_of_the_same_values(db: Database):
+    db.execute("CREATE TABLE t (id int PRIMARY KEY, a numeric(12,2))")
+    rows = [{"id": n, "a": "1.005" if n > 5 else "1"} for n in range(9)]
+    spec = {"name": "t", "target": "t", "conflict_keys": ["id"]}
+    before = contents(db)
+
+    with pytest.raises(syncengine.SyncError) as shown:
+        syncengine.plan(spec, source=rows, connection=db.url, diff=True)
+
+    assert contents(db) == before
+    assert str(shown.value) == str(refused(db, rows, conflict_keys=["id"]))
+
+
+def test_columns_of_which_only_the_ends_differ_are_told_apart(db: Database):
+    one, other = "c" * 62 + "1", "c" * 62 + "2"
+    db.execute(f"CREATE TABLE t (id int PRIMARY KEY, {one} numeric(6,2), {other} numeric(6,2))")
+    rows = iter([{"id": 1, one: "1", other: "7.771"}])
+
+    error = refused(db, rows, conflict_keys=["id"])
+
+    assert error.message == f"column {other}: a value would be rounded by numeric(6,2)"
+    assert f"""{{{other}: {{expression: 'CAST(source."{other}" AS numeric(6,2))'}}}}""" in str(error.hint)
+
+
 def test_the_way_out_rounds(db: Database):
     db.execute("CREATE TABLE t (id int PRIMARY KEY, a numeric(12,2))")
     columns = {"a": {"expression": 'CAST(source."a" AS numeric(12,2))'}}
@@ -170,7 +194,7 @@ def test_the_plan_lists_what_no_check_can_see(db: Database):
     db.execute("CREATE TYPE parts AS (a numeric(5,2))")
     db.execute(
         "CREATE TABLE t (id int PRIMARY KEY, n numeric(5,2), r real, m money, c parts, d timestamptz, s smallint,"
-        " x text, whole bigint, i time)"
+        " x text, whole bigint, i time, prices price[])"
     )
     columns = {
         "n": {"expression": "source.n::numeric / 3"},
@@ -180,7 +204,7 @@ def test_the_plan_lists_what_no_check_can_see(db: Database):
         "whole": {"type": "int"},
         "i": {"type": "interval"},
     }
-    rows = [dict.fromkeys(["id", "n", "r", "m", "c", "d", "s", "x", "whole", "i"], "1")]
+    rows = [dict.fromkeys(["id", "n", "r", "m", "c", "d", "s", "x", "whole", "i"], "1") | {"prices": "{1}"}]
 
     plan = syncengine.plan(
         {"name": "t", "target": "t", "columns": columns, "conflict_keys": ["id"]},
@@ -193,5 +217,6 @@ def test_the_plan_lists_what_no_check_can_see(db: Database):
         "column i is read as interval and cast to time without time zone: what that can't hold is lost",
         "column m is money: amounts are rounded to the digits that the server's lc_monetary has",
         "column n is computed: what numeric(5,2) can't hold is rounded",
+        "column prices is public.price[]: what its parts can't hold is rounded",
         "column r is real: numbers of more than 6 digits may be rounded",
     ]
