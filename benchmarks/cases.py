@@ -50,7 +50,7 @@ _MAIN = (
         name="insert",
         title="Insert into an empty table with a primary key",
         mode="insert",
-        contenders=("psql", "syncengine", "syncengine-2-workers", *SYNC_TOOLS),
+        contenders=("psql", "syncengine", "syncengine-chunks", *SYNC_TOOLS),
         quick=True,
     ),
     Case(

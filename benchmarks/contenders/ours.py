@@ -54,10 +54,10 @@ CONTENDERS = (
         form="csv",
     ),
     Contender(
-        name="syncengine-2-workers",
-        title="syncengine, 2 workers, in chunks",
+        name="syncengine-chunks",
+        title="syncengine, in chunks",
         kind=Kind.OURS,
-        command=_command(workers=2, transaction="chunk"),
+        command=_command(transaction="chunk"),
     ),
     Contender(
         name="syncengine-help",

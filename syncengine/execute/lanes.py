@@ -61,7 +61,9 @@ def lanes_of(run: Run, unit: Unit) -> int:
     """Return how many chunks of a unit are carried out at the same time."""
     if run.another is None or run.entry is None or unit.workers == 1:
         return 1
-    return unit.workers or min(MOST, run.most_lanes or _cores())
+    # A chunk that goes straight into the target waits for the disk when it commits: meanwhile another can be sent.
+    waits = unit.chunks == "source" and unit.closing[0].phase == "publish"
+    return unit.workers or min(MOST, run.most_lanes or _cores() + waits)
 
 
 def _cores() -> int:
@@ -146,11 +148,14 @@ class _Lanes:
         self._shared = _Shared()
         self._lanes: list[_Lane] = []
         self._next = self._told = 0
+        self._ahead = 1
 
     def carry_out(self, works: Iterator[Work], count: int) -> None:
         own = _Lane(self._run, self._unit, self._shared, own=True)
         self._lanes = [own, *(_Lane(self._run, self._unit, self._shared) for _ in range(count - 1))]
         self._shared.working = count
+        # Of more lanes than cores one is always free soon; what is read ahead for none would only take memory.
+        self._ahead = 0 if count > _cores() else 1
         try:
             for lane in self._lanes:
                 lane.thread.start()
@@ -165,10 +170,12 @@ class _Lanes:
         self._raise_failure()
 
     def _give(self, works: Iterator[Work]) -> None:
-        """Hand out works; one more is read ahead than there are lanes that wait for it."""
+        """Hand out works; one more may be read ahead than there are lanes that wait for it."""
         shared = self._shared
         while True:
-            self._await(lambda: len(shared.waiting) <= shared.free or shared.failures or shared.over)
+            self._await(
+                lambda: len(shared.waiting) < shared.free + self._ahead or shared.failures or shared.over
+            )
             if shared.failures or shared.over:
                 return
             try:

@@ -30,7 +30,7 @@ class Unit:
     snapshot is taken: locks, so that nothing changes between the two; `closing` once the books are closed.
     `chunks`: the unit is carried out once for each chunk of the source, what comes before its CopyIn with the first and
     what comes after it with the last one; or once for each of the parts that staging was cut into.
-    `workers` of them are carried out at the same time, None: as many as the machine has cores; they commit in order.
+    `workers` of them are carried out at the same time, None: as many as pay (execute/lanes.py); they commit in order.
     `tries`: what it counts is not done by it.  `probe` finds the rows that the target refuses,
     and in a unit of a part `sift` takes them out of it.
     """
