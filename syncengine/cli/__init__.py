@@ -32,8 +32,8 @@ _COMMANDS = {
 # Commands that have commands of their own.
 _GROUPS = ("db", "quarantine")
 INVALID = 3
-# New objects between two looks for garbage; Python's own 700 are few for a program that imports much.
-_GARBAGE = 10_000
+# New objects between two looks for garbage: more than there are of what is imported.
+_GARBAGE = 100_000
 
 
 def _say(stop: BaseException) -> None:
