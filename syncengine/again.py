@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from syncengine import registry
 from syncengine.errors import SourceError
@@ -18,6 +19,7 @@ from syncengine.sources._kept import Kept, KeptSource, literal_rows
 from syncengine.sql import quarantine
 from syncengine.sql.ledger import QUARANTINE
 from syncengine.sql.names import ident
+from syncengine.values import replace
 
 if TYPE_CHECKING:
     import psycopg
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
 _NOT_SHOWN = ("raw", "head", "row", "at", "retried", "sensitive")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptRow:
+class KeptRow(Struct, frozen=True, kw_only=True):
     """A row of the quarantine with all that is known of it; the text of one with `sensitive` columns is not shown."""
 
     id: int
@@ -55,7 +56,7 @@ class KeptRow:
 
     def document(self) -> dict[str, object]:
         """Return the row as JSON values."""
-        names = [name for name in self.__slots__ if name not in _NOT_SHOWN]
+        names = [name for name in self.__struct_fields__ if name not in _NOT_SHOWN]
         known = {name: getattr(self, name) for name in names}
         return {**known, "at": self.at.isoformat(), "retried": self.retried, "text": self.text}
 
@@ -86,7 +87,7 @@ def kept_rows(
     statement, parameters = quarantine.select(schema, run=run, spec=spec, open_only=open_only)
     with connection.transaction(), connection.cursor("kept") as cursor:
         for row in cursor.execute(statement, parameters):
-            yield KeptRow(**dict(zip(KeptRow.__slots__, row, strict=True)))
+            yield KeptRow(**dict(zip(KeptRow.__struct_fields__, row, strict=True)))
 
 
 def as_file(rows: Iterable[KeptRow], form: str) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from syncengine.model.report import Report
 from syncengine.order import Wait
 from syncengine.spec.positions import child
 from syncengine.targets import Connections
+from syncengine.values import replace
 
 if TYPE_CHECKING:
     import psycopg

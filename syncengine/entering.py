@@ -7,8 +7,9 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import fields, is_dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
 
 from syncengine import ledger
 from syncengine.errors import ConnectionFailed, Locked, SyncError
@@ -21,6 +22,7 @@ from syncengine.prepare import Prepared, prepare
 from syncengine.sql import staging
 from syncengine.sql.ledger import COUNTERS
 from syncengine.sql.names import ident
+from syncengine.values import replace
 
 LEDGER_UNIT = "ledger"
 _POLL_SECONDS = 0.25
@@ -222,8 +224,8 @@ def _hashed(text: str) -> str:
 
 def _plain(value: object) -> object:
     """Return values as JSON takes them, in the same way in every process; no places, and not by a `repr` that masks."""
-    if is_dataclass(value):
-        names = [field.name for field in fields(value) if field.name not in _PLACES]
+    if isinstance(value, Struct):
+        names = [name for name in value.__struct_fields__ if name not in _PLACES]
         return [type(value).__name__, *([name, _plain(getattr(value, name))] for name in names)]
     if isinstance(value, Mapping):
         return [[str(key), _plain(value[key])] for key in sorted(value)]

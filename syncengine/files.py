@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import BinaryIO
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+
+class Opened(Struct, frozen=True, kw_only=True):
     """An open file: what it is, and where it lies once all symbolic links are followed."""
 
     file: BinaryIO

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from syncengine import catalog, registry
 from syncengine.arbiter import quote_if_needed
@@ -17,6 +18,7 @@ from syncengine.prepare import SHOWN_RUN, resolved
 from syncengine.resolve.rights import grant, needed, numbered
 from syncengine.schedule import schedule
 from syncengine.spec.grammar import relations
+from syncengine.values import replace
 
 if TYPE_CHECKING:
     from syncengine.targets import Target, Targets
@@ -25,8 +27,7 @@ _KINDS = ("database", "schema", "table", "sequence")
 _ON_LEDGER = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
+class _Work(Struct, frozen=True, kw_only=True):
     """A spec as a role with all rights would carry it out, and where."""
 
     task: Task

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from syncengine.execute.apply import Run
 from syncengine.execute.endings import StagingGone
@@ -11,6 +10,7 @@ from syncengine.execute.infer import infer
 from syncengine.model.plan import READ, Plan, Unit
 from syncengine.prepare import Prepared, prepare
 from syncengine.sql import staging
+from syncengine.values import replace
 
 Units = tuple[Unit, ...]
 Way = Callable[[Prepared], Prepared]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from syncengine.errors import OptionError, SyncError
 from syncengine.model.spec import Limit, Limits, Spec
+from syncengine.values import replace
 
 if TYPE_CHECKING:
     from syncengine.spec.project import Project
@@ -32,7 +35,7 @@ def approvals(given: Mapping[str, object]) -> dict[str, Limit]:
     >>> approvals({"max_deletes": 1200})
     {'max_deletes': Limit(count=1200, share=None)}
     """
-    known = [field.name for field in fields(Limits)]
+    known = Limits.__struct_fields__
     found = {}
     for name, value in given.items():
         limit = Limit.parse(str(value))
@@ -69,8 +72,7 @@ def previewed(jobs: Iterable[Job]) -> tuple[Job, ...]:
     return tuple(replace(job, spec=replace(job.spec, previewed=True)) for job in jobs)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
+class Failed(Struct, frozen=True, kw_only=True):
     """A spec that could not be planned."""
 
     spec: Spec

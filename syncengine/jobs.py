@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from syncengine.model.plan import After
 from syncengine.model.report import Report
 from syncengine.prepare import SHOWN_RUN, Prepared, expected_fields, open_source, prepare
 from syncengine.protocols import Source
+from syncengine.values import replace
 
 if TYPE_CHECKING:
     import psycopg

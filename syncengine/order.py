@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
+from syncengine.values import replace
+
+
+class Wait(Struct, frozen=True, kw_only=True):
     """The spec number `spec` comes after the spec number `after`; `reason` tells people why.
 
     `needs`: it can't do without, so that it is not run if the other fails.
@@ -20,8 +22,7 @@ class Wait:
     needs: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """`numbers` in the order in which to run; the waits that it keeps; circles of foreign keys that it can't keep."""
 
     numbers: tuple[int, ...]

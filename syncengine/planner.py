@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from syncengine.errors import NoStrategyFits
 from syncengine.lossy import lossy_casts
@@ -14,6 +13,7 @@ from syncengine.model.steps import CheckResult, RunSql, Step
 from syncengine.model.task import Task
 from syncengine.protocols import Mode, Strategy
 from syncengine.sql import steps, streams
+from syncengine.values import replace
 
 # What the join of the classification may use of the server's memory, a hash table at a time.
 WORK_MEM = "128MB"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from syncengine import catalog, planner, registry
 from syncengine.arbiter import pick_inferred
@@ -24,6 +25,7 @@ from syncengine.spec.expressions import of_catalog, parse, with_operators
 from syncengine.spec.grammar import redirected
 from syncengine.sql import clauses, outcome, probes
 from syncengine.tls import weakness
+from syncengine.values import replace
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
 SHOWN_RUN = "run"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(Struct, frozen=True, kw_only=True):
     """A plan with what it takes to carry it out.  `untyped` are the columns of a target to be created whose types
     are yet to be inferred from the source; until then the plan takes them for text.
     """

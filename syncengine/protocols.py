@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from syncengine.errors import Location, SyncError
 from syncengine.model.facts import Handover, SourceFacts
@@ -19,8 +20,7 @@ from syncengine.model.steps import Step
 from syncengine.model.task import Task
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class Watch(Struct, frozen=True, kw_only=True):
     """What to look out for in a CSV file as it passes.  `faults` tell of the field at a place what is wrong with it.
 
     Bytes in which none of `suspects` is found hold no such field; None: there is no telling.  A record that has one is
@@ -32,8 +32,7 @@ class Watch:
     refuse: Callable[[Sequence[str | None], Location], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Struct, frozen=True, kw_only=True):
     """A place between two records of a source, up to which it has been read.
 
     `part` counts its files from 0, `records` those of that file before this place, and `line` is where the next one
@@ -49,8 +48,7 @@ class Position:
 START = Position()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """One record of a source as it stands there, good or bad.
 
     `number` counts from 1 in the whole source, `line` in its file; 0 where it has no lines.  `first` and `last` are the
@@ -73,8 +71,7 @@ class Record:
     after: Position = Position()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkSize:
+class ChunkSize(Struct, frozen=True, kw_only=True):
     """Where a chunk may end: with the record that brings it to so many bytes, or so many records.
 
     None: at no such place.  It ends with its file in any case.
@@ -215,8 +212,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whereabouts:
+class Whereabouts(Struct, frozen=True, kw_only=True):
     """What a source may know of its spec: the folder paths are relative to, and the folders it may read.
 
     `expected` are the fields that the spec names, which a source without a header counts among its own.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote, unquote
+
+from msgspec import Struct
 
 from syncengine.errors import SyncError
 
@@ -73,9 +73,10 @@ def redact(text: str) -> str:
     return _NAMED_PASSWORD.sub(lambda match: f"{match['name']}{MASK}", masked)
 
 
-def redacted_repr(value: Any) -> str:
-    """Return the repr of a dataclass without secrets; a class takes it for its `__repr__`."""
-    told = ", ".join(f"{one.name}={getattr(value, one.name)!r}" for one in fields(value) if one.repr)
+def redacted_repr(value: Struct, *, without: str = "") -> str:
+    """Return the repr of a struct without secrets, nor the field `without`; a class takes it for its `__repr__`."""
+    names = [name for name in value.__struct_fields__ if name != without]
+    told = ", ".join(f"{name}={getattr(value, name)!r}" for name in names)
     return redact(f"{type(value).__qualname__}({told})")
 
 

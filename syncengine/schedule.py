@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from syncengine import catalog
 from syncengine.errors import SpecErrors, SyncError
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from syncengine.targets import Targets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Struct, frozen=True, kw_only=True):
     """Jobs in the order in which they run, with waits and circles of foreign keys by their places in it."""
 
     jobs: tuple[Job, ...]
@@ -48,8 +48,7 @@ class Schedule:
         return " -> ".join(self.jobs[number].spec.name for number in numbers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Around:
+class _Around(Struct, frozen=True, kw_only=True):
     """What the targets' databases say: what table each target is, and waits for foreign keys."""
 
     tables: tuple[Hashable, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import psycopg
+from msgspec import Struct
 
 from syncengine.catalog.session import pinned
 from syncengine.catalog.tables import schemas_to_search
@@ -38,8 +38,7 @@ SELECT coalesce((SELECT jsonb_object_agg(f.number, f.oid) FROM found AS f), '{}'
                  FROM link AS l WHERE l.conparentid = 0), '[]')"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class References:
+class References(Struct, frozen=True, kw_only=True):
     """What each of some tables is, equal for two names of one; and (child, parent, constraint) by their numbers."""
 
     tables: tuple[Hashable, ...]

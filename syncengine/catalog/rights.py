@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 
 import psycopg
+from msgspec.structs import asdict
 
 from syncengine.catalog.session import pinned
 from syncengine.catalog.tables import schemas_to_search

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from syncengine.model.spec import Limit
@@ -77,8 +77,7 @@ def _limits(context: click.Context, option: click.Parameter, values: tuple[str, 
         raise click.BadParameter(f"{error.message}; {error.hint}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Logging:
+class Logging(Struct, frozen=True, kw_only=True):
     """What goes to standard error, and how."""
 
     form: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from syncengine.columnar import fields, lists, numbers, times, words
 from syncengine.columnar.fields import Declined, Pieces
@@ -27,8 +28,7 @@ _ALIKE: dict[str, Encode] = {
 _MODIFIED = re.compile(r"([a-z ]+?)\((\d+)(?:,(-?\d+))?\)([a-z ]*)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wire:
+class Wire(Struct, frozen=True, kw_only=True):
     """A column that is to be sent: the `field` of the source, and the `type` that the server reads it as.
 
     `limits` are the types, with their modifiers, that its values must fit into as they are.  `to_text` writes a value

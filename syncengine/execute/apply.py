@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TypeVar
 
 import psycopg
@@ -19,6 +18,7 @@ from syncengine.execute.refusing import Refusing
 from syncengine.execute.returning import PendingFile
 from syncengine.model import events as ev
 from syncengine.model.plan import Plan, Unit
+from syncengine.values import replace
 
 Body = Callable[[bool], None]
 Answer = TypeVar("Answer")

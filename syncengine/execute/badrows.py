@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -28,6 +27,7 @@ from syncengine.model.steps import (
     WriteFile,
 )
 from syncengine.protocols import Source
+from syncengine.values import replace
 
 
 def take_out(connection: psycopg.Connection[TupleRow], sieve: Sieve, rows: Mapping[int, Refusal]) -> None:

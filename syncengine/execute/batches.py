@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from syncengine.execute.rereading import Rereading
 from syncengine.model.facts import Handover
 from syncengine.protocols import ArrowStream, ChunkSize, Payload, Position
+from syncengine.values import replace
 
 
 class ArrowChunk:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from syncengine import ledger
 from syncengine.errors import BooksDoNotClose, ConnectionFailed, SourceError, SyncError, TakenOver
@@ -29,8 +31,7 @@ NO_PLACE: Mapping[str, object] = {"number": 1, "starts": None, "ends": None, "co
 KINDS = "kinds"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Last:
+class Last(Struct, frozen=True, kw_only=True):
     """The last chunk of a phase that is committed; number 0 if there is none.
 
     `place` is where it ends in the source, `rows` how many rows all chunks up to it hold, and `kinds` of what kinds

@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 
 import psycopg
@@ -21,6 +20,7 @@ from syncengine.execute.masking import mask
 from syncengine.model import events as ev
 from syncengine.model.plan import Unit
 from syncengine.model.steps import CheckResult
+from syncengine.values import replace
 
 
 class GroupFailed(Exception):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from syncengine.execute import chunks, lanes, transfer
 from syncengine.execute.batches import ArrowChunk
@@ -41,8 +42,7 @@ class Begun(Protocol):
     def last(self) -> bool: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sendable:
+class _Sendable(Struct, frozen=True, kw_only=True):
     """A chunk that was begun, None at the end of the source, and what sends it in the transaction that is open."""
 
     chunk: Begun | None
@@ -181,8 +181,7 @@ class _Copied:
         return _Sendable(chunk=chunk, send=send)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
+class _Read(Struct, frozen=True, kw_only=True):
     """How much of the source was read by the end of a chunk."""
 
     bytes_read: int

@@ -6,10 +6,11 @@ import json
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import psycopg
+from msgspec import Struct
+from msgspec.structs import asdict
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
@@ -58,8 +59,7 @@ def keep_unseen(raw: RawRecords, connection: Connection, source: Source) -> None
                 keep(raw, connection, source.describe(), list(lookup.find(some, piece, behind)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
+class _Piece(Struct, frozen=True, kw_only=True):
     """Records that were staged together, from number `first` at a place on; `accepted` ones as a whole."""
 
     first: int

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
 from psycopg.pq import TransactionStatus
 
 from syncengine import ledger, stopping
@@ -106,8 +107,7 @@ class _InTheWay(BaseException):
     """An earlier chunk waits for what this one has written, which is undone until its turn has come."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
+class _Done(Struct, frozen=True, kw_only=True):
     """A committed chunk, and what is to be told of it."""
 
     work: Work

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
+
+from msgspec import Struct
 
 Fault = Callable[[str], str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """`fault` says what a text would lose.  `suspects`: CSV bytes in which none of them is found hold no such text;
     each begins with a fixed byte, for which Python searches fast.  None: there is no telling.  `sought`: texts joined
     by line ends in which it is not found, and only those, hold no fault.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -25,6 +25,7 @@ from syncengine.model.events import Emit, Progress
 from syncengine.model.facts import Handover
 from syncengine.model.steps import Pieces, StageRecords
 from syncengine.protocols import START, ChunkSize, Position, Record, Source
+from syncengine.values import replace
 
 # How many records are read one by one around a bad one.
 FEW = 20

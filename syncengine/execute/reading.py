@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from itertools import islice
 from sys import getsizeof
 from typing import Protocol
+
+from msgspec import Struct
 
 from syncengine.execute.batches import ArrowChunk, BatchReading
 from syncengine.execute.rereading import Rereading
@@ -26,6 +27,7 @@ from syncengine.protocols import (
     Source,
     Watch,
 )
+from syncengine.values import replace
 
 # Rows that are converted together: larger groups gain little.
 GROUP_ROWS = 256
@@ -138,8 +140,7 @@ class _RowReading(Rereading[tuple[RowBatch, int]]):
         self._coming = ((batch, 0) for batch in batches)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Group:
+class _Group(Struct, frozen=True, kw_only=True):
     """Rows of a stream that knows no places but their numbers (protocols.RowBatch)."""
 
     rows: Sequence[Row]

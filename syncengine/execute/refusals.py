@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import psycopg
+from msgspec import Struct
 
 from syncengine.connect import wrap
 from syncengine.errors import BadRow, SyncError
@@ -22,8 +22,7 @@ _TOO_LARGE = "54000"
 _KEYED = ("23503", "23505", "23P01")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     column: str | None
     sqlstate: str | None
     constraint: str | None

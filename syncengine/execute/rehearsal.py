@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import psycopg
 
@@ -21,6 +20,7 @@ from syncengine.model import events as ev
 from syncengine.model.plan import Unit
 from syncengine.model.preview import Preview, SampleRow
 from syncengine.model.steps import CheckResult, Counter, Probe, RunSql, Sample, Step, WriteFile
+from syncengine.values import replace
 
 # What a preview says of a spec that keeps bad rows apart.
 TARGETS_OWN = "which rows the table's own constraints and triggers refuse"

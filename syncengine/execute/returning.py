@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import psycopg
+from msgspec import Struct
 from psycopg.rows import TupleRow
 
 from syncengine.errors import SourceError
@@ -17,8 +17,7 @@ from syncengine.model.steps import WriteFile
 from syncengine.sql import staging
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingFile:
+class PendingFile(Struct, frozen=True, kw_only=True):
     """A file written beside its place, waiting for the commit."""
 
     temporary: Path

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from time import monotonic
 
 import psycopg
+from msgspec import Struct
 from psycopg import RawCursor
 from psycopg.sql import Composed
 
@@ -35,8 +35,7 @@ MOST_PARAMETERS = 60_000
 PROGRESS_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(Struct, frozen=True, kw_only=True):
     """How many rows the source gave, how many the relation took, and the bytes read for them.
 
     `kinds` are those of a typed source's values by staging column, if they were to be observed.
@@ -167,8 +166,7 @@ def _copy_rows(
         return cursor.rowcount
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Some:
+class Some(Struct, frozen=True, kw_only=True):
     """Some rows of a source, with the place of each, counted from 1."""
 
     fields: tuple[str, ...]

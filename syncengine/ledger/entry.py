@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import psycopg
+from msgspec import Struct
+from msgspec.structs import asdict
 from psycopg.sql import SQL, Literal
 
 from syncengine.connect import wrap
@@ -21,6 +22,7 @@ from syncengine.errors import Locked, SyncError, UnfinishedRun
 from syncengine.ledger import orphans
 from syncengine.ledger.timing import GRACE, lease_seconds
 from syncengine.sql import ledger as sql
+from syncengine.values import replace
 
 if TYPE_CHECKING:
     from psycopg.rows import TupleRow
@@ -30,8 +32,7 @@ if TYPE_CHECKING:
 Connection = psycopg.Connection["TupleRow"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
+class Opening(Struct, frozen=True, kw_only=True):
     """What a run says of itself when it is entered.
 
     `digest` stands for the spec's meaning, `stamp` for the source as it is, None where that can't be told without
@@ -60,8 +61,7 @@ class Opening:
     location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """A run that holds its spec and target.  `run` may be an earlier one's, which is then `resumed`.
 
     `holder` is the process's own token.  `published`: the rows of an `insert` were written by the run that this one
@@ -126,8 +126,7 @@ def enter(
     return entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Last:
+class _Last(Struct, frozen=True, kw_only=True):
     """The newest run of a spec into a target, as the ledger has it."""
 
     run: str
@@ -176,7 +175,7 @@ class _Last:
 
 
 def _last(connection: Connection, opening: Opening) -> _Last | None:
-    names = list(_Last.__dataclass_fields__)
+    names = list(_Last.__struct_fields__)
     rows = ask(connection, opening.schema, sql.LAST_RUN, spec=opening.spec, target=opening.target)
     return _Last(**dict(zip(names, rows[0], strict=True))) if rows else None
 

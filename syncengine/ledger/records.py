@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from syncengine.ledger.entry import Connection, ask, transaction
 from syncengine.ledger.timing import lease_seconds
 from syncengine.model.record import ChunkRecord, RunRecord
 from syncengine.sql import ledger as sql
+from syncengine.values import replace
 
 _DOING = "reading the ledger"
 _OF_RUN = (

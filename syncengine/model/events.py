@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from syncengine.errors import SyncError
 from syncengine.model.badrows import BadRowSample
 from syncengine.model.steps import Counter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecStarted:
+class SpecStarted(Struct, frozen=True, kw_only=True):
     """`connection` is how the target was chosen; `rows`, `bytes` are what the source is expected to hold, if known."""
 
     name: str
@@ -23,35 +23,30 @@ class SpecStarted:
     bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecTurn:
+class SpecTurn(Struct, frozen=True, kw_only=True):
     """What follows is about this spec: several take turns where they are published together."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitStarted:
+class UnitStarted(Struct, frozen=True, kw_only=True):
     unit: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepStarted:
+class StepStarted(Struct, frozen=True, kw_only=True):
     unit: str
     step: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """How far the reading has come: rows sent (None while only bytes are known) and bytes of the source."""
 
     rows: int | None
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowsRead:
+class RowsRead(Struct, frozen=True, kw_only=True):
     """The source, or a chunk of it, was read to its end."""
 
     unit: str
@@ -59,8 +54,7 @@ class RowsRead:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRowsFound:
+class BadRowsFound(Struct, frozen=True, kw_only=True):
     """How many rows can't be loaded, the first of them, and of how many the key can't be read where that matters."""
 
     unit: str
@@ -69,15 +63,13 @@ class BadRowsFound:
     unreadable: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartedOver:
+class StartedOver(Struct, frozen=True, kw_only=True):
     """Nothing of what was done so far counts: the source is staged again, so that bad rows can be kept apart."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowsCounted:
+class RowsCounted(Struct, frozen=True, kw_only=True):
     """Rows that were found to be in a class, or put there."""
 
     unit: str
@@ -85,8 +77,7 @@ class RowsCounted:
     rows: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classified:
+class Classified(Struct, frozen=True, kw_only=True):
     """The verdict on every staged row, before anything is written."""
 
     unit: str
@@ -97,8 +88,7 @@ class Classified:
     delete: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFinished:
+class StepFinished(Struct, frozen=True, kw_only=True):
     """What was done, not that it stayed: only UnitCommitted says that."""
 
     unit: str
@@ -107,21 +97,18 @@ class StepFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitRolledBack:
+class UnitRolledBack(Struct, frozen=True, kw_only=True):
     unit: str
     reason: str
     retry_in: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitCommitted:
+class UnitCommitted(Struct, frozen=True, kw_only=True):
     unit: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkCommitted:
+class ChunkCommitted(Struct, frozen=True, kw_only=True):
     """A chunk of a unit is there to stay; `number` counts from 1, `of` is how many there are, None if not known yet."""
 
     unit: str
@@ -130,8 +117,7 @@ class ChunkCommitted:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resumed:
+class Resumed(Struct, frozen=True, kw_only=True):
     """An unfinished run goes on: so many chunks were committed before, `published` of them, with these counters."""
 
     run: str
@@ -140,65 +126,56 @@ class Resumed:
     counters: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundCommitted:
+class FoundCommitted(Struct, frozen=True, kw_only=True):
     """What was lost sight of at the commit turned out to be committed, with these counters."""
 
     unit: str
     counters: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagingLost:
+class StagingLost(Struct, frozen=True, kw_only=True):
     """The server crashed and emptied staging: it is filled again.  The counters are those of what stays published."""
 
     unit: str
     counters: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class Tried(Struct, frozen=True, kw_only=True):
     """What a unit counted is known now, and will be counted when it is done."""
 
     unit: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class Waiting(Struct, frozen=True, kw_only=True):
     """Another run has the spec and its target; this one waits for it."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedBefore:
+class PublishedBefore(Struct, frozen=True, kw_only=True):
     """The spec has published these contents already, so that nothing was done: docs/spec.md §11, rule 6."""
 
     unit: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitRehearsed:
+class UnitRehearsed(Struct, frozen=True, kw_only=True):
     """All but the writing was done, and will be rolled back."""
 
     unit: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileWritten:
+class FileWritten(Struct, frozen=True, kw_only=True):
     path: str
     rows: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecFailed:
+class SpecFailed(Struct, frozen=True, kw_only=True):
     error: SyncError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecFinished:
+class SpecFinished(Struct, frozen=True, kw_only=True):
     seconds: float
 
 

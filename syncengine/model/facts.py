@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Relation = Literal["table", "partitioned", "view", "foreign", "other"]
 
@@ -22,8 +23,7 @@ class Handover(enum.Flag):
     ARROW = enum.auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsvFormat:
+class CsvFormat(Struct, frozen=True, kw_only=True):
     """The dialect of a CSV as COPY knows it; each mark is one ASCII character, `null` a text."""
 
     delimiter: str = ","
@@ -32,8 +32,7 @@ class CsvFormat:
     null: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFacts:
+class SourceFacts(Struct, frozen=True, kw_only=True):
     """A source, looked at but not read.
 
     `fields` keep the source's order; `named` is False where they are only numbered ("1", "2", …) and map by
@@ -59,8 +58,7 @@ class SourceFacts:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnFacts:
+class ColumnFacts(Struct, frozen=True, kw_only=True):
     """One column.  `type` carries its modifiers (`numeric(12,2)`), `base_type` does not (`numeric`); for a
     domain `base_type` is that of its base, without modifiers.
 
@@ -96,8 +94,7 @@ class ColumnFacts:
     privileges: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IndexFacts:
+class IndexFacts(Struct, frozen=True, kw_only=True):
     """A unique or exclusion index.  `keys` are column names, or the text of an expression as the server deparses
     it (`expressions` tells which), in index order without INCLUDE columns.  `equality` holds each key's
     equality operator, `collations` its collation where that decides what is equal and is not the column's own.
@@ -126,8 +123,7 @@ class IndexFacts:
         return f"{self.name} ({', '.join(self.keys)}){where}" + (f" [{', '.join(flags)}]" if flags else "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TriggerFacts:
+class TriggerFacts(Struct, frozen=True, kw_only=True):
     """A user trigger that is enabled; `events` of INSERT, UPDATE, DELETE, TRUNCATE."""
 
     name: str
@@ -136,8 +132,7 @@ class TriggerFacts:
     row: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignKeyFacts:
+class ForeignKeyFacts(Struct, frozen=True, kw_only=True):
     """A foreign key from or to the table at hand; `schema` and `table` name the other one.
 
     `columns` are the referencing columns, `referenced` those they name, in the same order.  `readable`: the role may
@@ -153,8 +148,7 @@ class ForeignKeyFacts:
     readable: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableFacts:
+class TableFacts(Struct, frozen=True, kw_only=True):
     """A target as the catalog shows it.  `exists` False: `create` will make it, and only the names are set.
 
     `rows` is the server's estimate, None if it was never analysed.  `privileges` are the role's on the whole
@@ -205,8 +199,7 @@ class TableFacts:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFacts:
+class ServerFacts(Struct, frozen=True, kw_only=True):
     """The server and what the role may do there.  `version` is server_version_num (180006).
 
     `engine_schema` tells that the role can put staging tables there (it exists and is writable, or can be made).

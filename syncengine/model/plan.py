@@ -5,8 +5,9 @@ A plan names its connection and never holds a secret.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from syncengine.model.steps import Probe, Record, RunSql, Sample, Step
 from syncengine.redact import redact, redacted_repr
@@ -19,8 +20,7 @@ READ = "read"
 Isolation = Literal["read committed", "repeatable read"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class Unit(Struct, frozen=True, kw_only=True):
     """Steps that commit together.
 
     A unit that met another transaction (40001, 40P01) is repeated; the final attempt is READ COMMITTED (docs/spec.md
@@ -57,8 +57,7 @@ class Unit:
         return tuple(step for step in steps if not isinstance(step, Sample))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fit:
+class Fit(Struct, frozen=True, kw_only=True):
     """A strategy can do it; `cost` counts rows moved plus row versions written."""
 
     strategy: str
@@ -66,8 +65,7 @@ class Fit:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misfit:
+class Misfit(Struct, frozen=True, kw_only=True):
     """A strategy cannot do it, and why."""
 
     strategy: str
@@ -77,16 +75,14 @@ class Misfit:
 Verdict = Fit | Misfit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class After:
+class After(Struct, frozen=True, kw_only=True):
     """A spec of the same call that comes before, and why."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
 
     `preview` holds exact numbers, where they were asked for.  `ledger` is the engine's schema, None where it can't be

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from syncengine.errors import SyncError
 from syncengine.model.badrows import BadRowSample
@@ -13,8 +14,7 @@ from syncengine.model.report import Counts
 Row = Mapping[str, str | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRow:
+class SampleRow(Struct, frozen=True, kw_only=True):
     """One row of a class: its key, and its values as texts before and after; None where there is no row."""
 
     op: Literal["insert", "update", "delete"]
@@ -29,8 +29,7 @@ class SampleRow:
         return {name: (old.get(name), new.get(name)) for name in new if old.get(name) != new.get(name)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
+class Preview(Struct, frozen=True, kw_only=True):
     """The books as the run would close them, and the limit or check that would stop it.
 
     `bad_rows` are the first rows that can't be loaded.  `unchecked` are the checks that only a run can evaluate.

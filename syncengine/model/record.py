@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec import Struct
 
 from syncengine.model.report import COUNTERS
 
@@ -24,8 +25,7 @@ _SHORT = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkRecord:
+class ChunkRecord(Struct, frozen=True, kw_only=True):
     """One committed chunk of a run: where in the source, or among the keys, it starts and ends."""
 
     phase: str
@@ -48,8 +48,7 @@ class ChunkRecord:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True, kw_only=True):
     """One run.  `lost`: it says that it runs, but its process has not been heard of for too long.
 
     `seconds` are those until it finished, or until now.  `chunks` are read only where one run is asked for.

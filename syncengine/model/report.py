@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import assert_never
+
+from msgspec import Struct
 
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
 from syncengine.model.badrows import SHOWN, BadRowSample
+from syncengine.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class Counts(Struct, frozen=True, kw_only=True):
     """The books of one unit, or of all committed ones; `to_…` are the writes that were announced.
 
     Planned writes that did not happen (a BEFORE trigger returned NULL, another writer was there first) are
@@ -57,7 +59,7 @@ class Counts:
         return self.rows_read == classes + self.skipped + self.duplicates + self.quarantined
 
 
-_COUNTS = tuple(Counts.__dataclass_fields__)
+_COUNTS = Counts.__struct_fields__
 # The counters of docs/spec.md §6, in its order.
 COUNTERS = (
     "rows_read",
@@ -85,7 +87,7 @@ class Report:
     strategy: str = ""
     target: str = ""
     connection: str = ""
-    counts: Counts = Counts()
+    counts: Counts = field(default=Counts())
     seconds: float = 0.0
     resumed: bool = False
     error: SyncError | None = None

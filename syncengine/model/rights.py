@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 Kind = Literal["database", "schema", "table", "sequence"]
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Right:
+class Right(Struct, frozen=True, kw_only=True):
     """A right to one thing; `schema` is None for databases and schemas.
 
     `columns` are those of a table that it is enough for; without any it is to the whole table.
@@ -24,8 +24,7 @@ class Right:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(Struct, frozen=True, kw_only=True):
     """A right, the statement that grants it, and for which specs; `held`: the role has it already.
 
     `instead` is a statement that would do as well.
@@ -52,8 +51,7 @@ class Grant:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grants:
+class Grants(Struct, frozen=True, kw_only=True):
     """What a role needs in one database to carry out specs; `place` says where that is, without a secret.
 
     `notes` tell of what no GRANT can give, or what can't be foreseen.

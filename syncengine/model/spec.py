@@ -6,9 +6,10 @@ Nothing here knows a file, a server or a plug-in; names are as written, not yet 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
+
+from msgspec import Struct
 
 from syncengine.errors import Location
 from syncengine.redact import redacted_repr
@@ -19,8 +20,7 @@ RuleName = Literal["coalesce", "greatest", "least", "sum", "append", "jsonb_merg
 Volatility = Literal["immutable", "stable"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnRef:
+class ColumnRef(Struct, frozen=True, kw_only=True):
     """A column named in an expression; `relation` is target, excluded, source, or None if unqualified.
 
     `name` is as SQL reads it: unquoted names are folded to lower case.
@@ -31,8 +31,7 @@ class ColumnRef:
     quoted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expression:
+class Expression(Struct, frozen=True, kw_only=True):
     """An SQL expression, parsed, allow-listed and deparsed; cut where it names a column.
 
     `parts` alternate between SQL text and column references, so that whoever renders it can quote the
@@ -67,8 +66,7 @@ class Expression:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceSpec:
+class SourceSpec(Struct, frozen=True, kw_only=True):
     """`type` names a source plug-in; `options` hold what its OPTIONS schema allows."""
 
     type: str
@@ -77,8 +75,7 @@ class SourceSpec:
     __repr__ = redacted_repr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetSpec:
+class TargetSpec(Struct, frozen=True, kw_only=True):
     """`schema` is None for an unqualified name, which the role's search_path resolves."""
 
     schema: str | None
@@ -90,8 +87,7 @@ class TargetSpec:
         return f"{self.schema}.{self.table}" if self.schema else self.table
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnSpec:
+class ColumnSpec(Struct, frozen=True, kw_only=True):
     """One entry of `columns`: exactly one of `field` and `expression` is set, or neither (type only)."""
 
     column: str
@@ -100,8 +96,7 @@ class ColumnSpec:
     type: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySpec:
+class KeySpec(Struct, frozen=True, kw_only=True):
     """One item of `conflict_keys`: a column if `name` is one's name, else the expression.
 
     `collation` is what a COLLATE around it names: only indexes of this collation arbitrate.
@@ -113,28 +108,24 @@ class KeySpec:
     collation: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllColumns:
+class AllColumns(Struct, frozen=True, kw_only=True):
     """The item `"*"`: every loaded column but the keys."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assign:
+class Assign(Struct, frozen=True, kw_only=True):
     """`column: expression`; without an expression the incoming value."""
 
     column: str
     expression: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class Keep(Struct, frozen=True, kw_only=True):
     """The rule `keep`: leave the stored value alone."""
 
     column: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(Struct, frozen=True, kw_only=True):
     """`column: rule`: the stored and the incoming value make the new one; a NULL on one side leaves the other."""
 
     column: str
@@ -144,16 +135,14 @@ class Rule:
 UpdateItem = AllColumns | Assign | Keep | Rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duplicates:
+class Duplicates(Struct, frozen=True, kw_only=True):
     """Which of several source rows with one key wins; `by` only for max and min."""
 
     keep: Literal["error", "first", "last", "max", "min"] = "error"
     by: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delete:
+class Delete(Struct, frozen=True, kw_only=True):
     """Which rows that are gone are deleted, and how.
 
     `soft` is set in place of deleting; a row is live while that column holds `live` (None: the column's default).
@@ -165,8 +154,7 @@ class Delete:
     cascade: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class History(Struct, frozen=True, kw_only=True):
     """The columns that hold the versions; without `since` a version holds from the run's time.
 
     `track` None: a change of any loaded column makes a version.
@@ -179,8 +167,7 @@ class History:
     track: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
+class Lookup(Struct, frozen=True, kw_only=True):
     """A column's value found in another table: the row whose `match` columns hold the values of these expressions.
 
     `select` is the column taken from there; None: the one that a foreign key of the target names, else its primary key.
@@ -193,8 +180,7 @@ class Lookup:
     missing: Literal["error", "quarantine", "null"] = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limit:
+class Limit(Struct, frozen=True, kw_only=True):
     """A number of rows, or a share of the target's; exactly one is set."""
 
     count: int | None = None
@@ -221,8 +207,7 @@ class Limit:
         return f"{self.count:,}" if self.count is not None else f"{float((self.share or 0) * 100):g}%"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What stops a run before it publishes anything; None: no limit."""
 
     min_rows: Limit | None = None
@@ -237,8 +222,7 @@ class Limits:
         return any(limit is not None and limit.share is not None for limit in every)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadRows:
+class BadRows(Struct, frozen=True, kw_only=True):
     """What happens to rows that can't be read or that the target refuses; `max` is a number of rows, or a share of
     those read, beyond which nothing is published.
     """
@@ -247,8 +231,7 @@ class BadRows:
     max: Limit | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckSpec:
+class CheckSpec(Struct, frozen=True, kw_only=True):
     """A boolean query on the target as it would be published; false and NULL roll back."""
 
     name: str
@@ -258,8 +241,7 @@ class CheckSpec:
     __repr__ = redacted_repr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Returning:
+class Returning(Struct, frozen=True, kw_only=True):
     """Rows to write to a file after the commit; `path` is absolute."""
 
     columns: tuple[str, ...]
@@ -268,8 +250,7 @@ class Returning:
     rows: Literal["written", "all"] = "written"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Execution:
+class Execution(Struct, frozen=True, kw_only=True):
     """How to carry the spec out; durations are PostgreSQL's own words, such as `5s`.
 
     `chunk_rows`, `workers` None: as the planner finds best.
@@ -284,8 +265,7 @@ class Execution:
     retries: int = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
+class Spec(Struct, frozen=True, kw_only=True):
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
@@ -335,9 +315,10 @@ class Spec:
     depends_on: tuple[str, ...] = ()
     roots: tuple[str, ...] = ()
     ledger_schema: str = "syncengine"
-    marks: Mapping[str, Location] = field(default_factory=dict, repr=False, compare=False)
+    marks: Mapping[str, Location] = {}
 
-    __repr__ = redacted_repr
+    def __repr__(self) -> str:
+        return redacted_repr(self, without="marks")
 
     @property
     def quarantines(self) -> bool:

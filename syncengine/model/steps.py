@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from syncengine.errors import Location
 from syncengine.model.facts import CsvFormat, Handover
@@ -18,8 +19,7 @@ Written = Literal["insert", "update", "delete"]
 Phase = Literal["run", "stage", "arrange", "publish"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StagedColumn:
+class StagedColumn(Struct, frozen=True, kw_only=True):
     """Where a field of the source goes.
 
     `kind` is that of the receiving column (facts.ColumnFacts.kind); `json value` is json for sources whose texts are
@@ -36,8 +36,7 @@ class StagedColumn:
     rounded: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """A statement that does the share of one column; `location` is where the spec says how."""
 
     column: str
@@ -45,8 +44,7 @@ class Part:
     location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSql:
+class RunSql(Struct, frozen=True, kw_only=True):
     """One statement; the rows it affects count as `counts`.
 
     `own_path`: it can fire triggers, defaults and checks, so it runs under the role's own search_path
@@ -70,8 +68,7 @@ class RunSql:
     hook: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyIn:
+class CopyIn(Struct, frozen=True, kw_only=True):
     """COPY the source into a table; `sql` is the statement for the fields in the described order.
 
     `may_drop_rows`: a trigger may keep rows out, so that the server takes fewer than the source gives.  `observes`:
@@ -94,8 +91,7 @@ class CopyIn:
     chunk_rows: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sieve:
+class Sieve(Struct, frozen=True, kw_only=True):
     """How a row that can't be loaded is taken out: `note` tells of it by its number, `move` takes all that are noted
     out of staging.
     """
@@ -104,8 +100,7 @@ class Sieve:
     move: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pieces:
+class Pieces(Struct, frozen=True, kw_only=True):
     """How rows are staged many at a time, and numbered all the same: `copy` takes them, once `number` has said which
     one is the first; `place` notes where that stands in the source.
     """
@@ -115,8 +110,7 @@ class Pieces:
     place: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawRecords:
+class RawRecords(Struct, frozen=True, kw_only=True):
     """Where records are kept as they stand in the source: `copy` takes them, `head` the header of their file, once.
 
     `wanted` lists the numbers of the bad ones that are not there yet, and `places` from which number on which place in
@@ -129,8 +123,7 @@ class RawRecords:
     places: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageRecords:
+class StageRecords(Struct, frozen=True, kw_only=True):
     """Bring the source into staging with the numbers of its rows; bad ones are taken out.
 
     `sql` copies the texts of single records.  Where there are `pieces`, that is done only around rows that are refused,
@@ -153,8 +146,7 @@ class StageRecords:
     location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSegments:
+class RunSegments(Struct, frozen=True, kw_only=True):
     """A statement over the staged rows.  If a value makes it fail, it is run by segments of them, and what can't be
     done for one row alone is taken out by `sieve`; without one, that row is left out.
 
@@ -169,8 +161,7 @@ class RunSegments:
     parts: tuple[Part, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepBadRows:
+class KeepBadRows(Struct, frozen=True, kw_only=True):
     """Count the bad rows, stop if there are more than `most` or if `strict` and a key among them can't be read, and
     keep them (`sql`, empty in a preview).
 
@@ -188,8 +179,7 @@ class KeepBadRows:
     location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(Struct, frozen=True, kw_only=True):
     """How to find the rows that the target refuses: `prepare` makes a segment of the rows, `writes` reads it.
 
     `numbers` lists the rows' numbers.
@@ -201,8 +191,7 @@ class Probe:
     sieve: Sieve
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InsertRows:
+class InsertRows(Struct, frozen=True, kw_only=True):
     """Send the source as multi-row INSERTs into a table; `sql` is the statement up to VALUES."""
 
     title: str
@@ -212,8 +201,7 @@ class InsertRows:
     columns: tuple[StagedColumn, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Struct, frozen=True, kw_only=True):
     """A query that must return no row.  Its rows are samples of what is wrong: (JSON of the key, how many in all).
 
     `message` names, in the plural, what is counted; the number follows it.  `fields` are the source's fields that
@@ -229,16 +217,14 @@ class Check:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classify:
+class Classify(Struct, frozen=True, kw_only=True):
     """A query returning one row of counts: (insert, update, unchanged, skipped, delete)."""
 
     title: str
     sql: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """A statement that gives a row unless the staged contents were published before; then the unit has nothing to do.
 
     `again`: it goes on all the same.
@@ -249,8 +235,7 @@ class Claim:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True):
     """A query that gives the run's state in the ledger if this process still has it, and keeps others off.
 
     It comes before anything else in a transaction.  A run that is done already is not done again.
@@ -260,8 +245,7 @@ class Hold:
     sql: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True):
     """A statement that notes in the ledger what its transaction commits; `parameters` names what it is given.
 
     It comes after everything else.  `phase` tells whether it is that of the whole run, or of a chunk that is staged or
@@ -274,8 +258,7 @@ class Record:
     parameters: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckLimits:
+class CheckLimits(Struct, frozen=True, kw_only=True):
     """Stop where the classes break a limit; `sql` counts the target's rows, and is empty where no limit is a share."""
 
     title: str
@@ -284,8 +267,7 @@ class CheckLimits:
     location: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True, kw_only=True):
     """Stop where one of the user's queries on the changed target is false or NULL; each has its place."""
 
     title: str
@@ -297,8 +279,7 @@ class CheckResult:
         return ";\n    ".join(check.sql for check in self.checks)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """A query for a few rows of one class, in key order: (key, stored row, new row), each a JSON object of texts.
 
     Only a preview runs it.
@@ -309,8 +290,7 @@ class Sample:
     op: Written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteFile:
+class WriteFile(Struct, frozen=True, kw_only=True):
     """Write the rows of a query to a file, which appears under its name once the unit has committed."""
 
     title: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from syncengine.model.facts import IndexFacts, ServerFacts, SourceFacts, TableFacts
 from syncengine.model.spec import Expression, Spec
@@ -12,8 +13,7 @@ from syncengine.model.steps import StagedColumn
 QualifiedName = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staged:
+class Staged(Struct, frozen=True, kw_only=True):
     """One column of the staging table."""
 
     column: StagedColumn
@@ -21,8 +21,7 @@ class Staged:
     collation: QualifiedName | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rounding:
+class Rounding(Struct, frozen=True, kw_only=True):
     """A cast on a field's way into a column that may round; no value of the source may be changed by it.
 
     The staging column's value goes through `casts` in turn, and then into `type`.
@@ -35,8 +34,7 @@ class Rounding:
     type: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(Struct, frozen=True, kw_only=True):
     """One target column that the source loads; `field` is the source's where the column is that field as it was read.
 
     `value` is an expression over `source` (the staging table), None where the staging column has the same name
@@ -56,8 +54,7 @@ class Loaded:
     as_read: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class Key(Struct, frozen=True, kw_only=True):
     """One part of the conflict target: a column, or an expression over unqualified columns.
 
     `equality` is the operator of the arbiter index, else of the type, `collation` the index's where it decides what is
@@ -73,8 +70,7 @@ class Key:
     match_nulls: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True):
     """One column that an update sets; without an expression, to the incoming value.
 
     `compared`: it decides whether a row changes (docs/spec.md §11, rule 2).  `accumulates`: a second run with the same
@@ -90,8 +86,7 @@ class Assignment:
     accumulates: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SoftDelete:
+class SoftDelete(Struct, frozen=True, kw_only=True):
     """The column that is set in place of deleting a row: to `value`, and back to `live` when its key returns.
 
     `stated`: the spec says what a live row holds, so that new rows get it as well.
@@ -106,8 +101,7 @@ class SoftDelete:
     stated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Versions:
+class Versions(Struct, frozen=True, kw_only=True):
     """The columns that hold a row's versions; `from_type` has its modifiers, for times are compared as they are stored.
 
     `since` is the time from which a version holds, over `excluded`; None: the run's.  `tracked` are the columns whose
@@ -123,8 +117,7 @@ class Versions:
     tracked: tuple[Loaded, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchColumn:
+class MatchColumn(Struct, frozen=True, kw_only=True):
     """A column of a looked-up table, and what it must equal."""
 
     column: str
@@ -133,8 +126,7 @@ class MatchColumn:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
+class Joined(Struct, frozen=True, kw_only=True):
     """A table that a column's value is looked up in; `alias` stands for it beside `source`.
 
     `fields` are the source's fields that are compared, where each is compared as it was read.
@@ -148,8 +140,7 @@ class Joined:
     fields: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Struct, frozen=True, kw_only=True):
     """`relation` is what the mode reads: columns named as in the target, one row per source row.
 
     `stage` lists the staging columns; `converts` tells that they differ from the loaded columns, so that a second

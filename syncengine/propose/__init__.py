@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from syncengine.errors import OptionError, SpecErrors, SyncError
 from syncengine.propose.names import table_name
@@ -18,8 +19,7 @@ from syncengine.spec.load import load_mapping
 from syncengine.spec.project import Project
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
+class Proposal(Struct, frozen=True, kw_only=True):
     """The text of a spec, and in words how many rows were looked at and what identifies one."""
 
     text: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
 from itertools import islice
+
+from msgspec import Struct
 
 from syncengine.execute.infer import candidates
 from syncengine.execute.values import kind_of, plain
@@ -21,8 +22,7 @@ _BATCH = 2_000
 _FARTHEST_ZONE = timedelta(hours=16)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(Struct, frozen=True, kw_only=True):
     """What the rows tell of a field.  `longest` is in bytes of its text; `empty`: it has no value at all."""
 
     name: str
@@ -32,8 +32,7 @@ class Field:
     longest: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """`cut`: there are more rows than were looked at."""
 
     rows: int

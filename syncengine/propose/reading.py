@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from syncengine import registry
 from syncengine.errors import BadRow, SourceError, SyncError
@@ -24,8 +25,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _OLD_ENCODING = "cp1252"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True):
     """`options` are those of the source beside its path; `keys` what identifies a row, the likeliest first."""
 
     options: Mapping[str, object]
@@ -33,8 +33,7 @@ class Reading:
     keys: Sequence[tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Struct, frozen=True, kw_only=True):
     """A file of rows that a source type reads; its path is relative to `folder`."""
 
     type: str

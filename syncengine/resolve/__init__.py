@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 
 from syncengine.errors import Location, SpecErrors, SyncError
@@ -27,6 +26,7 @@ from syncengine.resolve.fitness import (
 from syncengine.resolve.keys import find_keys
 from syncengine.resolve.stored import find_stored
 from syncengine.resolve.updates import find_assignments, frozen_columns, spell_names
+from syncengine.values import replace
 
 Parse = Callable[[str], Expression]
 InferArbiter = Callable[[tuple[Key, ...]], IndexFacts | None]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
@@ -14,6 +16,7 @@ from syncengine.resolve.joins import NotFound, find_lookup, staged_lookup
 from syncengine.resolve.loading import TEXT, Mapped, absent_column, loaded_column, roundings, stage
 from syncengine.resolve.lookup import did_you_mean, find, in_sql, nearest, shortened
 from syncengine.sql.names import MAX_BYTES, SYSTEM_COLUMNS
+from syncengine.values import replace
 
 # In these modes a row that is written has every column of the source, or its default.
 _FILLING = ("insert", "replace", "history")
@@ -21,8 +24,7 @@ _FILLING = ("insert", "replace", "history")
 _MOST_COMPLAINTS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Columns:
+class Columns(Struct, frozen=True, kw_only=True):
     """`table` also holds the columns that `create` will make."""
 
     table: TableFacts

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from syncengine.arbiter import normal, senses
 from syncengine.errors import NoArbiterIndex, SpecError, SyncError
 from syncengine.model.facts import IndexFacts, TableFacts
 from syncengine.model.spec import Expression, Spec
 from syncengine.model.task import Key
+from syncengine.values import replace
 
 # An equality operator, and a collation where that matters.
 Sense = tuple[tuple[str, str], tuple[str, ...] | None]

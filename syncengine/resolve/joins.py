@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from syncengine.arbiter import quote_if_needed
 from syncengine.model.facts import ColumnFacts, TableFacts
@@ -12,6 +11,7 @@ from syncengine.model.spec import ColumnRef, Expression, Lookup
 from syncengine.model.task import Joined, MatchColumn, Staged
 from syncengine.resolve.loading import over_staging
 from syncengine.resolve.lookup import did_you_mean, find
+from syncengine.values import replace
 
 
 class NotFound(Exception):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec import Struct
 
 from syncengine.arbiter import arbiter_hint, explain_misfit, find_arbiter, quote_if_needed
 from syncengine.errors import NoArbiterIndex, SpecError, SyncError
@@ -14,13 +15,13 @@ from syncengine.model.task import Key, Loaded
 from syncengine.protocols import Mode
 from syncengine.resolve.equality import held_rows, with_arbiter
 from syncengine.resolve.lookup import did_you_mean, find
+from syncengine.values import replace
 
 Parse = Callable[[str], Expression]
 InferArbiter = Callable[[tuple[Key, ...]], IndexFacts | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keys:
+class Keys(Struct, frozen=True, kw_only=True):
     keys: tuple[Key, ...] = ()
     arbiter: IndexFacts | None = None
     predicate: Expression | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from syncengine.model.facts import ABSENT, ColumnFacts, Handover, SourceFacts
 from syncengine.model.spec import ColumnRef, Expression
@@ -22,8 +23,7 @@ _KIND_IN_JSON: dict[str, Kind] = {"json": "json value", "json array": "json valu
 TEXT = ColumnFacts(name="", type="text", base_type="text", identity_equal=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mapped:
+class Mapped(Struct, frozen=True, kw_only=True):
     """One column to load, from a field, an expression or a lookup, whose column `expression` then names.
 
     `read_as` is the type that a field's text is read as.

@@ -8,11 +8,11 @@ role's own path, where somebody may have put a function that suits the arguments
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from syncengine.model.facts import TableFacts
 from syncengine.model.spec import ColumnRef, Expression
 from syncengine.model.task import Task
+from syncengine.values import replace
 
 # Schema by operator, by type as the catalog spells it.
 Operators = Mapping[str, Mapping[str, str]]

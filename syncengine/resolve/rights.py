@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from syncengine.arbiter import quote_if_needed
 from syncengine.model.facts import ServerFacts, TableFacts
 from syncengine.model.rights import Right
 from syncengine.model.task import Joined, Task
 from syncengine.protocols import Mode
+from syncengine.values import replace
 
 _ON_TABLES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # The schema of a type that is not built in, as the catalog spells it.

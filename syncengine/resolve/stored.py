@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from syncengine.arbiter import quote_if_needed
 from syncengine.errors import SpecError, SyncError, TargetError
@@ -14,6 +15,7 @@ from syncengine.protocols import Mode
 from syncengine.resolve.columns import Columns
 from syncengine.resolve.loading import is_stable
 from syncengine.resolve.lookup import did_you_mean, find, in_sql
+from syncengine.values import replace
 
 Parse = Callable[[str], Expression]
 _NULL = Expression(text="NULL", parts=("NULL",))
@@ -36,8 +38,7 @@ _NUMBERING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(Struct, frozen=True, kw_only=True):
     """What a mode sets by itself; `resets` are columns that go back to their defaults."""
 
     soft: SoftDelete | None = None

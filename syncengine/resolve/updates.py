@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from syncengine.errors import SpecError, SyncError, TargetError
 from syncengine.model.facts import ColumnFacts, TableFacts
@@ -26,19 +28,18 @@ from syncengine.resolve.loading import is_stable
 from syncengine.resolve.lookup import did_you_mean, find
 from syncengine.resolve.rules import combine
 from syncengine.sql.names import literal
+from syncengine.values import replace
 
 # docs/spec.md §11, rule 6; the other rules give the same when they are applied twice.
 _ACCUMULATING = ("sum", "append")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Updates:
+class Updates(Struct, frozen=True, kw_only=True):
     assignments: tuple[Assignment, ...] = ()
     problems: tuple[SyncError, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spelt:
+class Spelt(Struct, frozen=True, kw_only=True):
     spec: Spec
     problems: tuple[SyncError, ...] = ()
 

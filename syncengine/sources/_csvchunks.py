@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from copy import copy
-from dataclasses import replace
 
 from syncengine.errors import SourceError
 from syncengine.model.facts import CsvFormat
@@ -15,6 +14,7 @@ from syncengine.sources import _framing
 from syncengine.sources._csvfile import Body, CsvFile
 from syncengine.sources._quotes import Piece, Quotes
 from syncengine.sources._watch import last_end, watched
+from syncengine.values import replace
 
 # What is read where no record ends: a whole file.
 WHOLE = ChunkSize()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
+
+from msgspec import Struct
 
 from syncengine.errors import BadRow, Location, SourceError
 from syncengine.protocols import Position
@@ -20,8 +21,7 @@ from syncengine.sources._text import check_plain_text, utf8
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
+class Survey(Struct, frozen=True, kw_only=True):
     """What the head of a file tells.  `width`: fields of the first record, if there is no header."""
 
     header: tuple[str, ...]

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from syncengine.model.facts import CsvFormat
 from syncengine.protocols import Position, Record
@@ -29,8 +30,7 @@ _NO_RECORD = "22P04"
 NO_TEXT = "22021"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Framed:
+class _Framed(Struct, frozen=True, kw_only=True):
     """The lines of a record, and its fields or what is wrong with it."""
 
     lines: tuple[Line, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from operator import itemgetter
@@ -21,6 +20,7 @@ from syncengine.sources._dialect import CSV_OPTIONS, Layout, layout
 from syncengine.sources._files import Input, stamp_of, steady
 from syncengine.sources._kept import BytesInput
 from syncengine.sources._paths import inputs, source_label
+from syncengine.values import replace
 
 _OTHER_DELIMITERS = {";": '";"', ",": '","', "\t": "tab", "|": '"|"'}
 

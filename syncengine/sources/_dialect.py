@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from syncengine.errors import SpecError
 from syncengine.model.facts import CsvFormat
@@ -65,8 +66,7 @@ CSV_OPTIONS: Mapping[str, object] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """How the files are to be read.  `names` are the fields' names where the spec lists them."""
 
     form: CsvFormat

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from syncengine.errors import SpecError
 
 Literal = str | bool | Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compare:
+class Compare(Struct, frozen=True, kw_only=True):
     """A field against literals: several for `in`, none for `null`."""
 
     field: str
@@ -26,8 +26,7 @@ class Compare:
     values: tuple[Literal, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Both:
+class Both(Struct, frozen=True, kw_only=True):
     """`parts` joined by `op`: and, or; not has one part."""
 
     op: str

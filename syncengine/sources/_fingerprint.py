@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from msgspec import Struct
 
 # Of the head and of the tail.
 ENDS = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True, kw_only=True):
     """Size in bytes, time of the last write in nanoseconds, device and inode, and a digest of both ends.
 
     A program that restores the time after a write, and a clock that is too coarse to tell two writes apart, leave

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from syncengine.errors import BadRow, Location, SourceError, SyncError
@@ -14,6 +13,7 @@ from syncengine.sources._json import parse
 from syncengine.sources._jsonfast import FastDecoder
 from syncengine.sources._physical import Line, PhysicalLines
 from syncengine.sources._text import utf8
+from syncengine.values import replace
 
 MAX_LINE = 256 * 1024 * 1024
 Row = tuple[object, ...]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
 
 from syncengine.model.facts import Handover, SourceFacts
 from syncengine.protocols import START, Payload, Position, Record, Source
 from syncengine.sources._decompress import Compression
 from syncengine.sources._files import Reader
 from syncengine.sources._iterable import IterableSource
+from syncengine.values import replace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(Struct, frozen=True, kw_only=True):
     """A row of the quarantine: its bytes and the header of its file, or its values where it has no bytes."""
 
     id: int

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from syncengine.errors import Location, SourceError, SpecError
 from syncengine.model.facts import Handover, SourceFacts
@@ -51,12 +52,14 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """What is to be read of the data: these fields, or all, of the rows for which the condition holds."""
 
     fields: tuple[str, ...] | None = None
     condition: Condition | None = None
+
+
+EVERYTHING = Wanted()
 
 
 class ArrowSource:
@@ -68,7 +71,7 @@ class ArrowSource:
         label: str,
         *,
         reopenable: bool = True,
-        wanted: Wanted = Wanted(),
+        wanted: Wanted = EVERYTHING,
         unit: str = "row",
     ) -> None:
         self._parts = tuple(parts)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
+
+from msgspec import Struct
 
 from syncengine.errors import BadRow, Location, SourceError, SpecError
 from syncengine.model.facts import Handover, SourceFacts
@@ -59,8 +60,7 @@ class JsonLines:
         return JsonLinesSource(found, encoding, f"{len(found)} records", where.expected, partial=partial)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
+class _Sample(Struct, frozen=True, kw_only=True):
     """What the sample tells.  `fields` come in the order they first turn up."""
 
     fields: tuple[str, ...]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from syncengine.errors import OptionError
 from syncengine.spec.merge import overlaid, remainder, subtree
 from syncengine.spec.positions import Document
 from syncengine.spec.words import nearest
+from syncengine.values import replace
 
 KEY = "environments"
 

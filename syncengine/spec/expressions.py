@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from syncengine.errors import Location, SpecError
@@ -27,6 +26,7 @@ from syncengine.spec.grammar import (
     tree_of,
 )
 from syncengine.spec.names import column_alone
+from syncengine.values import replace
 
 _PREFIX = "SELECT 1 WHERE "
 _TYPE_HINT = "write a type as in SQL, such as numeric(12,2)"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from syncengine import redact
 from syncengine.errors import Location, OptionError, SpecError, SpecErrors, SyncError
@@ -29,8 +30,7 @@ STDIN_NAME = "<stdin>"
 MAPPING_NAME = "<spec>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Loader:
+class _Loader(Struct, frozen=True, kw_only=True):
     """What all documents of one call are read with.
 
     `needs_source` False: a spec without `source` gets one of type `rows`, as the caller brings the rows.

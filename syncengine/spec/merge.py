@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TypeVar
 
 from syncengine.spec.positions import Document, child
+from syncengine.values import replace
 
 Kind = TypeVar("Kind", bound=Document)
 Place = TypeVar("Place")

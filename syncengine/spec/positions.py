@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from syncengine.errors import Location, SpecError
 
@@ -40,8 +41,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar:
+class Scalar(Struct, frozen=True, kw_only=True):
     """One scalar as it stands in the text, with its quotes."""
 
     raw: str

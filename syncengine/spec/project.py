@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from syncengine import redact
 from syncengine.errors import Location, OptionError, SpecError, SpecErrors, SyncError
@@ -24,8 +25,7 @@ _UNEXPANDED = ("connections", "defaults", "environments")
 _SECRET = re.compile(rf"(/environments/[^/]+)?(/connections/.*|/defaults({'|'.join(sorted(SECRET_PLACES))}))")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(Struct, frozen=True, kw_only=True):
     """What holds for all specs of a folder.
 
     `connections` expand their `${…}` when they are looked up, so that a variable is needed only by who uses

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from psycopg.sql import SQL, Composed
 
 from syncengine.model.steps import (
@@ -24,6 +22,7 @@ from syncengine.protocols import Mode
 from syncengine.sql import badrows, convert, quarantine, segments, staging
 from syncengine.sql.changes import CHANGES
 from syncengine.sql.names import ident, quoted
+from syncengine.values import replace
 
 
 def sieve(task: Task) -> Sieve:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from psycopg.sql import Composed
 
 from syncengine.model.facts import Handover
@@ -12,6 +10,7 @@ from syncengine.model.steps import Check, Claim, CopyIn, Counter, Hold, Part, Ph
 from syncengine.model.task import Joined, QualifiedName, Task
 from syncengine.sql import claims, convert, keys, sifting, staging
 from syncengine.sql import ledger as ledger_sql
+from syncengine.values import replace
 
 # Where a source is cut, unless `execution.chunk_rows` says so: what a transaction costs is little beside that.
 CHUNK_BYTES = 4 * 1024 * 1024

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from syncengine.model.plan import Fit, Misfit, Unit, Verdict
 from syncengine.model.task import Task
 from syncengine.protocols import Mode
 from syncengine.sql import publish, steps, streams
+from syncengine.values import replace
 
 
 class Copy:

@@ -5,14 +5,13 @@ For small inputs: nothing to make or drop in the engine's schema, and no COPY to
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from syncengine.model.facts import Handover
 from syncengine.model.plan import Fit, Misfit, Unit, Verdict
 from syncengine.model.steps import InsertRows, RunSql, Step
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
 from syncengine.sql import publish, staging, steps
+from syncengine.values import replace
 
 STAGE: QualifiedName = ("pg_temp", "stage")
 LOAD: QualifiedName = ("pg_temp", "load")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from syncengine.model.facts import Handover
 from syncengine.model.plan import READ, Fit, Misfit, Unit, Verdict
 from syncengine.model.steps import CheckLimits, CopyIn, RunSql, Sample, StageRecords, Step
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
 from syncengine.sql import badrows, publish, sifting, staging, steps, streams
+from syncengine.values import replace
 
 # What two transactions more and a table to make and drop cost, in rows moved: with some hundred rows it is no more than
 # what multi-row statements take (docs/benchmarks.md).

@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import psycopg
 
+from syncengine.values import replace
 from tests.chaos.cases import BAD, LOCK_TIMEOUT
 from tests.chaos.field import OURS, Field
 from tests.faults.processes import Ended, worker

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 
 import syncengine
 from syncengine import registry
+from syncengine.values import replace
 from tests import servers
 from tests.contracts.reference import (
     COLUMNS,

@@ -1,7 +1,6 @@
 """The benchmark at a thousand rows: it starts its own server, runs whole processes, and sees a wrong table."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from benchmarks.measure import Command
 from benchmarks.results import Result, Skipped
 from benchmarks.server import Server, started
 from benchmarks.trial import Bench
+from syncengine.values import replace
 
 # A server of its own: whatever --pg says, and with no pooler between.
 pytestmark = pytest.mark.direct

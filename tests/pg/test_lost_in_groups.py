@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import syncengine
 from syncengine.model import events as ev
+from syncengine.values import replace
 from tests.faults.proxy import Deal, Proxy, Trap
 from tests.servers import Database
 

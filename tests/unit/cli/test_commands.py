@@ -107,7 +107,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]):
     program = (
         "import sys\nfrom syncengine.cli import _code\n"
         f"assert _code({arguments!r}) == 0\n"
-        "heavy = {'psycopg', 'rich', 'jsonschema', 'structlog', 'yaml', 'postgast', 'zstandard', 'msgspec'}\n"
+        "heavy = {'psycopg', 'rich', 'jsonschema', 'structlog', 'yaml', 'postgast', 'zstandard'}\n"
         "heavy &= set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from syncengine.errors import Location, SpecError
 from syncengine.spec import expressions
 from syncengine.spec.names import column_alone
+from syncengine.values import replace
 
 HERE = Location("spec.yaml", 1, 1)
 # A name with spaces around it goes to the grammar.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import postgast
 import pytest
@@ -15,6 +14,7 @@ from syncengine.model.facts import CsvFormat
 from syncengine.model.spec import KeySpec, Returning
 from syncengine.model.steps import InsertRows, Step
 from syncengine.sql import names, staging
+from syncengine.values import replace
 from tests.builders import a_column, a_table, a_task, an_index, parsed
 
 NASTY = st.sampled_from(
