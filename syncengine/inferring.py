@@ -30,7 +30,7 @@ def inferred(first: Prepared, run: Run, way: Way) -> tuple[Prepared, Plan]:
     try:
         known = _known(first, going, run, reading)
     except BaseException as failure:
-        run.units([unit for unit in rest if unit.always], failure)
+        run.tidy(rest, failure)
         raise
     plan = way(known).plan
     registered = (unit for unit in reading if unit.chunks)

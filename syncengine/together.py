@@ -69,23 +69,12 @@ def carry_out_together(items: Sequence[Ready | Failed], emit: ev.Emit) -> tuple[
         raise
     finally:
         for run in runs:
-            _tidy(run, failure)
+            run.tidy(run.plan.units, failure)
     for run in runs:
         run.emit(ev.SpecFinished(seconds=monotonic() - began))
     for one, run in zip(ready, runs, strict=True):
         told(one, run)
     return tuple(run.report for run in runs)
-
-
-def _tidy(run: Run, failure: BaseException | None) -> None:
-    """End a run, but for what the next one can go on with after a failure; it also does what can't be done now."""
-    try:
-        run.units([unit for unit in run.plan.units if unit.always], failure)
-    except SyncError:
-        pass
-    except BaseException as error:
-        if error is not failure:
-            raise
 
 
 class _Turns:
@@ -117,12 +106,11 @@ def _start(one: Ready, run: Run, stack: ExitStack) -> None:
 
 def _restart(one: Ready, run: Run, error: SyncError) -> bool:
     """Have a run stage its source so that bad rows can be kept apart, if its error comes of such rows."""
-    tidy = [unit for unit in run.plan.units if unit.always]
     tolerant = any(isinstance(step, KeepBadRows) for step in run.plan.steps)
     if tolerant or one.prepared.task.tolerant or not is_kept_apart(one.spec, error):
         return False
     run.start_over(error)
-    run.units(tidy)
+    run.tidy(run.plan.units)
     # A run that was gone on with has its earlier name.
     _, run.plan = inferred(_named_alike(one, run).tolerant(), run, without_ledger)
     return True

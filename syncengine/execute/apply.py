@@ -58,38 +58,46 @@ class Run(Refusing):
         self.kinds = None
         self.emit(ev.StartedOver(reason=error.message))
 
-    def units(self, units: Sequence[Unit], failure: BaseException | None = None) -> None:
+    def units(self, units: Sequence[Unit]) -> None:
         """Carry out units in order; those marked `always` also after a failure, which is then raised.
 
         Where staging was lost it is filled again, `retries` times at most.
         """
-        place, losses = 0, 0
-        while place < len(units):
-            unit = units[place]
-            try:
-                if unit.always if failure is not None else not (self.over and not unit.always):
-                    self._keep_or_carry_out(unit, failure)
-            except StagingGone:
-                losses += 1
+        work = [unit for unit in units if not unit.always]
+        place = losses = 0
+        try:
+            while place < len(work) and not self.over:
                 try:
-                    place = self.refill(units, losses)
-                    continue
-                except SyncError as error:
-                    failure = failure or error
-            except BaseException as error:
-                # What an `always` unit meets after a failure would only hide that failure; what it can't tidy up once
-                # all is done is left to the next run.
-                left = unit.always and self.recorded and isinstance(error, ConnectionFailed)
-                failure = failure or (None if left else error)
-            place += 1
-        if failure is not None:
-            self.discard_files()
-            raise failure
+                    self._carry_out(work[place])
+                    place += 1
+                except StagingGone:
+                    losses += 1
+                    place = self.refill(work, losses)
+        except BaseException as failure:
+            self.tidy(units, failure)
+            raise
+        self.tidy(units)
 
-    def _keep_or_carry_out(self, unit: Unit, failure: BaseException | None) -> None:
-        """Carry out a unit, but for the one that ends what the next run can go on with."""
-        if failure is not None and chunks.worth_keeping(self, failure):
-            return
+    def tidy(self, units: Sequence[Unit], failure: BaseException | None = None) -> None:
+        """Carry out the units marked `always`, but for what the next run can go on with after this failure.
+
+        What they meet after a failure would only hide it; what can't be tidied up once all is done is left to the next
+        run as well.
+        """
+        met: BaseException | None = None
+        for unit in units:
+            try:
+                if unit.always and (failure is None or not chunks.worth_keeping(self, failure)):
+                    self._carry_out(unit)
+            except BaseException as error:
+                done = (self.recorded or self.over) and isinstance(error, SyncError)
+                met = met or (None if failure or done else error)
+        if failure or met:
+            self.discard_files()
+        if met is not None:
+            raise met
+
+    def _carry_out(self, unit: Unit) -> None:
         match unit.chunks:
             case "source":
                 intake.of_source(self, unit)

@@ -61,7 +61,7 @@ def of_parts(run: Run, unit: Unit) -> None:
 
 
 class _Part:
-    """A part of staging (lanes.Work)."""
+    """A part of staging (lane.Work)."""
 
     def __init__(self, unit: Unit, number: int, of: int) -> None:
         self.number = number

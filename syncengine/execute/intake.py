@@ -214,7 +214,7 @@ class _Sifted:
 
 
 class _SourceChunk:
-    """A chunk of the source (lanes.Work); where there is none, nothing is left but to complete the unit."""
+    """A chunk of the source (lane.Work); where there is none, nothing is left but to complete the unit."""
 
     of = None
 
