@@ -86,7 +86,10 @@ _INDEXES = SQL("""
         'predicate', pg_get_expr(i.indpred, i.indrelid, true), 'unique', i.indisunique,
         'primary', i.indisprimary, 'immediate', i.indimmediate, 'valid', i.indisvalid AND i.indisready,
         'nulls_not_distinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
-        'constraint', o.conname, 'exclusion', i.indisexclusion) ORDER BY c.relname)
+        'constraint', o.conname, 'exclusion', i.indisexclusion,
+        'correlation', (SELECT s.correlation FROM pg_stats AS s JOIN pg_attribute AS a ON a.attname = s.attname
+                        WHERE s.schemaname = t.schema AND s.tablename = t.relname AND NOT s.inherited
+                              AND a.attrelid = t.oid AND a.attnum = i.indkey[0])) ORDER BY c.relname)
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
          LEFT JOIN pg_constraint AS o ON o.conindid = i.indexrelid AND o.contype IN ('p', 'u', 'x')
          CROSS JOIN LATERAL (

@@ -98,7 +98,8 @@ class IndexFacts(Struct, frozen=True, kw_only=True):
     """A unique or exclusion index.  `keys` are column names, or the text of an expression as the server deparses
     it (`expressions` tells which), in index order without INCLUDE columns.  `equality` holds each key's
     equality operator, `collations` its collation where that decides what is equal and is not the column's own.
-    `predicate` is the deparsed WHERE of a partial index.
+    `predicate` is the deparsed WHERE of a partial index.  `correlation` tells how far the rows lie in the order of the
+    first key: 1 if they do, -1 if backwards, None if it was never analyzed.
     """
 
     name: str
@@ -114,6 +115,7 @@ class IndexFacts(Struct, frozen=True, kw_only=True):
     nulls_not_distinct: bool = False
     constraint: str | None = None
     exclusion: bool = False
+    correlation: float | None = None
 
     def __str__(self) -> str:
         where = f" WHERE {self.predicate}" if self.predicate else ""

@@ -8,7 +8,14 @@ from psycopg.sql import SQL, Composable, Composed, Literal
 
 from syncengine.model.facts import ColumnFacts
 from syncengine.model.task import Task
-from syncengine.sql.changes import of_class, same_place, same_row_when_written, set_column, typed
+from syncengine.sql.changes import (
+    in_key_order,
+    of_class,
+    same_place,
+    same_row_when_written,
+    set_column,
+    typed,
+)
 from syncengine.sql.clauses import built_in, conflict_target, key_list, stored, type_of
 from syncengine.sql.names import commas, ident, quoted
 from syncengine.sql.returned import returning
@@ -35,7 +42,10 @@ def create_target(task: Task) -> Composed:
 
 
 def update_changes(task: Task) -> Composed:
-    """Return UPDATE for the rows classified as updates, in key order: two writers take their locks in one order."""
+    """Return UPDATE for the rows classified as updates, in key order: two writers take their locks in one order.
+
+    Where they were found in that order they stand in it.
+    """
     assignments = [
         SQL("{} = {}").format(
             ident(item.column),
@@ -48,7 +58,7 @@ def update_changes(task: Task) -> Composed:
         assignments.append(SQL("{} = {}").format(ident(task.soft.column), live))
     text = SQL("UPDATE {} AS target SET {} FROM ({}) AS excluded WHERE {}")
     changes = of_class(task, "update")
-    if task.keys and not task.locks:
+    if task.keys and not task.locks and not in_key_order(task):
         changes = SQL("{} ORDER BY {}").format(changes, key_list(task.keys, "excluded"))
     statement = text.format(stored(task), commas(assignments), changes, same_row_when_written(task))
     return returning(task, "update", statement)

@@ -7,7 +7,7 @@ from syncengine.model.plan import READ, Fit, Misfit, Unit, Verdict
 from syncengine.model.steps import CheckLimits, CopyIn, RunSql, Sample, StageRecords, Step
 from syncengine.model.task import QualifiedName, Task
 from syncengine.protocols import Mode
-from syncengine.sql import badrows, publish, sifting, staging, steps, streams
+from syncengine.sql import badrows, changes, publish, sifting, staging, steps, streams
 from syncengine.values import replace
 
 # What two transactions more and a table to make and drop cost, in rows moved: with some hundred rows it is no more than
@@ -211,6 +211,8 @@ def _reasons(task: Task) -> tuple[str, ...]:
     reasons = [f"{rows}, {len(task.loaded)} columns"]
     if task.table.rows is not None and task.keys:
         reasons.append(f"about {task.table.rows:,} rows are stored, with which they are joined once")
+    if changes.in_key_order(task):
+        reasons.append("they lie in the order of their keys, in which they are joined and updated")
     if Handover.CSV_BYTES in task.source.handovers:
         reasons.append("the source hands over CSV bytes")
     if Handover.ARROW in task.source.handovers:

@@ -18,6 +18,7 @@ from syncengine import planner, registry
 from syncengine.errors import NoStrategyFits
 from syncengine.model.facts import ServerFacts, SourceFacts, TableFacts, TriggerFacts
 from syncengine.model.plan import Plan
+from syncengine.values import replace
 from tests.builders import a_column, a_server, a_source, a_table, a_task, an_index
 
 FOLDER = Path(__file__).parent / "plans"
@@ -75,6 +76,11 @@ PAIRS = {
     for method in registry.names("strategies")
 }
 SPECIAL = {
+    "in-key-order": Case(
+        spec="conflict_keys: [id]",
+        method="staged",
+        table=replace(ORDERS, indexes=(replace(BY_ID, correlation=-0.8),)),
+    ),
     "replace-by-contents": Case(spec="mode: replace", method="staged"),
     "history": Case(
         spec="""

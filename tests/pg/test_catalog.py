@@ -299,6 +299,40 @@ def test_an_index_with_all_that_decides_on_its_use(db: Database, statement: str,
     assert found.indexes == (index,)
 
 
+@pytest.mark.parametrize(
+    ("fill", "least", "most"),
+    [
+        pytest.param("SELECT n, n FROM generate_series(1, 1000) AS n", 1, 1, id="in-order"),
+        pytest.param("SELECT -n, n FROM generate_series(1, 1000) AS n", -1, -1, id="backwards"),
+        pytest.param(
+            "SELECT n, n FROM generate_series(1, 1000) AS n ORDER BY md5(n::text)", -0.5, 0.5, id="mixed"
+        ),
+    ],
+)
+def test_how_far_rows_lie_in_the_order_of_the_first_key(
+    db: Database, fill: str, least: float, most: float
+) -> None:
+    found = facts(
+        db, "CREATE TABLE t (a int, b int, PRIMARY KEY (a, b))", f"INSERT INTO t {fill}", "ANALYZE t"
+    )
+
+    assert found.indexes[0].correlation is not None
+    assert least <= found.indexes[0].correlation <= most
+
+
+def test_nobody_knows_how_rows_lie_by_an_expression_before_analyze_or_without_the_right_to_the_key(
+    db: Database, role: str
+) -> None:
+    fill = "INSERT INTO t SELECT n, n FROM generate_series(1, 1000) AS n"
+    never = facts(db, "CREATE TABLE t (a int PRIMARY KEY, b int)", fill)
+    by_expression = facts(db, "CREATE UNIQUE INDEX x ON t (abs(a))", "ANALYZE t")
+    closed = facts(db, f"GRANT SELECT (b) ON t TO {role}", f"SET ROLE {role}")
+
+    assert [index.correlation for index in never.indexes] == [None]
+    assert {index.name: index.correlation for index in by_expression.indexes} == {"t_pkey": 1, "x": None}
+    assert {index.name: index.correlation for index in closed.indexes} == {"t_pkey": None, "x": None}
+
+
 def test_indexes_that_enforce_nothing_are_left_out(db: Database) -> None:
     found = facts(db, "CREATE TABLE t (a int)", "CREATE INDEX ON t (a)", "CREATE INDEX ON t USING hash (a)")
 
