@@ -26,6 +26,7 @@ from benchmarks.server import Server, copy_in
 from benchmarks.shapes import NARROW, TARGET
 from benchmarks.start import template_of
 from benchmarks.trial import scratch
+from syncengine.planner import DEFAULT_SESSION
 
 REPEAT = 3
 STORED = 100_000
@@ -33,12 +34,20 @@ LARGE = 1_000_000
 UPSERTED = (10, 100, 1_000, 10_000, 100_000)
 INSERTED = (1_000, 10_000, 100_000, 500_000)
 JOINED = (1_000, 10_000, 50_000, 100_000, 250_000)
+MOVED = (0, 50_000, 100_000, 200_000, 500_000, LARGE)
 JOIN = f"SELECT count(*) FROM stage AS s JOIN {TARGET} AS t USING (id) WHERE t.updated_at IS DISTINCT FROM s.updated_at"
 JOIN_METHODS = {
     "the server's choice": (),
     "index look-ups": ("enable_hashjoin", "enable_mergejoin"),
     "hash join": ("enable_nestloop", "enable_mergejoin"),
 }
+# What classifying does with rows most of which are as they were.
+KEEP = (
+    "CREATE TEMPORARY TABLE changes ON COMMIT DROP AS"
+    f" SELECT s.*, t.ctid AS tid FROM stage AS s LEFT JOIN {TARGET} AS t USING (id)"
+    " WHERE ROW(s.*) IS DISTINCT FROM ROW(t.*)"
+)
+ORDERS = {"by hash table": "", "in key order": " ORDER BY id"}
 
 Ways = Mapping[str, Callable[[], float]]
 
@@ -55,6 +64,7 @@ class Crossovers:
         yield from self.rows_or_staged()
         yield from self.copy_or_staged()
         yield from self.join_methods()
+        yield from self.join_orders()
 
     def rows_or_staged(self) -> Iterator[Crossing]:
         """Upserts of more and more rows, half of them changed, which a program has in a list."""
@@ -83,6 +93,26 @@ class Crossovers:
                 conn.execute("ANALYZE stage (id)")
                 ways = {name: _join(conn, off) for name, off in JOIN_METHODS.items()}
                 yield self._crossing(f"join with {LARGE:,} rows", size, ways)
+
+    def join_orders(self) -> Iterator[Crossing]:
+        """Joins of a table's new contents with it, while more and more of its rows lie anywhere, not in key order."""
+        for size in MOVED:
+            case = Case(name="crossover", title="", rows=LARGE, delta=Delta(changed=0.01))
+            self.server.reset(template_of(case, self.server, self.cache))
+            with self.server.connect() as conn:
+                place = f"CASE WHEN abs(hashint8(id)) % {LARGE} < {size} THEN abs(hashint8(-id)) % {LARGE} ELSE id END"
+                conn.execute(f"CREATE TABLE mixed AS SELECT * FROM {TARGET} ORDER BY {place}".encode())
+                conn.execute(f"TRUNCATE {TARGET}".encode())
+                conn.execute(f"INSERT INTO {TARGET} SELECT * FROM mixed".encode())
+                conn.execute(f"VACUUM (FREEZE, ANALYZE) {TARGET}".encode())
+                conn.execute(f"CREATE UNLOGGED TABLE stage (LIKE {TARGET})".encode())
+                copy_in(conn, "stage", self._file(case))
+                conn.execute("CREATE UNIQUE INDEX ON stage (id)")
+                conn.execute("ANALYZE stage (id)")
+                ways = {name: _keep(conn, order) for name, order in ORDERS.items()}
+                yield self._crossing(
+                    f"join of {LARGE:,} rows with as many, of which lie anywhere", size, ways
+                )
 
     def _file(self, case: Case) -> Path:
         return data_file(self.cache.data, case.shape, case.rows, case.delta)
@@ -130,6 +160,16 @@ def _join(conn: Connection, off: Sequence[str]) -> Callable[[], float]:
             return _timed(lambda: conn.execute(JOIN.encode(), prepare=False))
 
     return join
+
+
+def _keep(conn: Connection, order: str) -> Callable[[], float]:
+    def keep() -> float:
+        with conn.transaction():
+            for name, value in DEFAULT_SESSION:
+                conn.execute("SELECT set_config(%s, %s, true)", [name, value])
+            return _timed(lambda: conn.execute(f"{KEEP}{order}".encode(), prepare=False))
+
+    return keep
 
 
 def _timed(work: Callable[[], object]) -> float:

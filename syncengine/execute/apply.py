@@ -90,8 +90,12 @@ class Run(Refusing):
                 if unit.always and (failure is None or not chunks.worth_keeping(self, failure)):
                     self._carry_out(unit)
             except BaseException as error:
-                done = (self.recorded or self.over) and isinstance(error, SyncError)
-                met = met or (None if failure or done else error)
+                if failure is not None:
+                    continue
+                if isinstance(error, SyncError) and (self.recorded or self.over):
+                    self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message))
+                else:
+                    met = met or error
         if failure or met:
             self.discard_files()
         if met is not None:

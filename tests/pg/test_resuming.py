@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import syncengine
@@ -378,6 +379,28 @@ def test_a_connection_lost_once_all_is_done_fails_nothing(db: Database):
     # The second one is another run, for the caller knew that the first was done; it drops what that one left.
     assert (lost, report.inserted, again.inserted, again.resumed) == (["tidy"], ROWS, ROWS, False)
     assert left(db) == []
+
+
+def test_staging_that_cannot_be_dropped_once_all_is_done_fails_nothing(db: Database):
+    make(db, key="CHECK (true)")
+    write()
+    staged = appending(execution={"method": "staged", "lock_timeout": "200ms"})
+    told: list[str] = []
+    with psycopg.connect(db.url) as reader:
+
+        def emit(event: ev.Event) -> None:
+            if isinstance(event, ev.UnitRolledBack):
+                told.append(event.unit)
+            if isinstance(event, ev.UnitStarted) and event.unit == "tidy":
+                ((name,),) = left(db)
+                reader.execute(f"LOCK TABLE syncengine.{name} IN ACCESS SHARE MODE".encode())
+
+        report = syncengine.run(staged, connection=db.url, emit=emit)
+        kept = left(db)
+    again = syncengine.run(staged, connection=db.url)
+
+    assert (report.ok, report.inserted, len(kept), told) == (True, ROWS, 1, ["tidy"])
+    assert (again.ok, left(db)) == (True, [])
 
 
 def test_bytes_of_files_that_were_done_before_a_kill_count(db: Database):
