@@ -27,6 +27,7 @@ from benchmarks.shapes import NARROW, TARGET
 from benchmarks.start import template_of
 from benchmarks.trial import scratch
 from syncengine.planner import DEFAULT_SESSION
+from syncengine.sql.publish import ALONG_INDEXES, Settings
 
 REPEAT = 3
 STORED = 100_000
@@ -34,7 +35,7 @@ LARGE = 1_000_000
 UPSERTED = (10, 100, 1_000, 10_000, 100_000)
 INSERTED = (1_000, 10_000, 100_000, 500_000)
 JOINED = (1_000, 10_000, 50_000, 100_000, 250_000)
-MOVED = (0, 50_000, 100_000, 200_000, 500_000, LARGE)
+MIXED = (0, 100_000, 200_000, 500_000, LARGE)
 JOIN = f"SELECT count(*) FROM stage AS s JOIN {TARGET} AS t USING (id) WHERE t.updated_at IS DISTINCT FROM s.updated_at"
 JOIN_METHODS = {
     "the server's choice": (),
@@ -47,7 +48,10 @@ KEEP = (
     f" SELECT s.*, t.ctid AS tid FROM stage AS s LEFT JOIN {TARGET} AS t USING (id)"
     " WHERE ROW(s.*) IS DISTINCT FROM ROW(t.*)"
 )
-ORDERS = {"by hash table": "", "in key order": " ORDER BY id"}
+ORDERS: Mapping[str, tuple[str, Settings]] = {
+    "in any order": ("", ()),
+    "in key order": (" ORDER BY id", ALONG_INDEXES),
+}
 
 Ways = Mapping[str, Callable[[], float]]
 
@@ -95,24 +99,22 @@ class Crossovers:
                 yield self._crossing(f"join with {LARGE:,} rows", size, ways)
 
     def join_orders(self) -> Iterator[Crossing]:
-        """Joins of a table's new contents with it, while more and more of its rows lie anywhere, not in key order."""
-        for size in MOVED:
-            case = Case(name="crossover", title="", rows=LARGE, delta=Delta(changed=0.01))
-            self.server.reset(template_of(case, self.server, self.cache))
-            with self.server.connect() as conn:
-                place = f"CASE WHEN abs(hashint8(id)) % {LARGE} < {size} THEN abs(hashint8(-id)) % {LARGE} ELSE id END"
-                conn.execute(f"CREATE TABLE mixed AS SELECT * FROM {TARGET} ORDER BY {place}".encode())
-                conn.execute(f"TRUNCATE {TARGET}".encode())
-                conn.execute(f"INSERT INTO {TARGET} SELECT * FROM mixed".encode())
-                conn.execute(f"VACUUM (FREEZE, ANALYZE) {TARGET}".encode())
-                conn.execute(f"CREATE UNLOGGED TABLE stage (LIKE {TARGET})".encode())
-                copy_in(conn, "stage", self._file(case))
-                conn.execute("CREATE UNIQUE INDEX ON stage (id)")
-                conn.execute("ANALYZE stage (id)")
-                ways = {name: _keep(conn, order) for name, order in ORDERS.items()}
-                yield self._crossing(
-                    f"join of {LARGE:,} rows with as many, of which lie anywhere", size, ways
-                )
+        """Joins of a table's new contents with it, while more and more rows of either lie anywhere."""
+        case = Case(name="crossover", title="", rows=LARGE, delta=Delta(changed=0.01))
+        for mixed, what in ((TARGET, "stored rows"), ("stage", "staged rows")):
+            for size in MIXED:
+                self.server.reset(template_of(case, self.server, self.cache))
+                with self.server.connect() as conn:
+                    conn.execute(f"CREATE UNLOGGED TABLE stage (LIKE {TARGET})".encode())
+                    copy_in(conn, "stage", self._file(case))
+                    _mix(conn, mixed, size)
+                    conn.execute("CREATE UNIQUE INDEX ON stage (id)")
+                    conn.execute(f"VACUUM (FREEZE, ANALYZE) {TARGET}".encode())
+                    conn.execute("ANALYZE stage (id)")
+                    ways = {name: _keep(conn, *how) for name, how in ORDERS.items()}
+                    yield self._crossing(
+                        f"join of {LARGE:,} rows with as many; {what} that lie anywhere", size, ways
+                    )
 
     def _file(self, case: Case) -> Path:
         return data_file(self.cache.data, case.shape, case.rows, case.delta)
@@ -162,10 +164,18 @@ def _join(conn: Connection, off: Sequence[str]) -> Callable[[], float]:
     return join
 
 
-def _keep(conn: Connection, order: str) -> Callable[[], float]:
+def _mix(conn: Connection, table: str, size: int) -> None:
+    """Put so many rows anywhere, among others that are in the order of their keys."""
+    place = f"CASE WHEN abs(hashint8(id)) % {LARGE} < {size} THEN abs(hashint8(-id)) % {LARGE} ELSE id END"
+    conn.execute(f"CREATE TABLE mixed AS SELECT * FROM {table} ORDER BY {place}".encode())
+    conn.execute(f"TRUNCATE {table}".encode())
+    conn.execute(f"INSERT INTO {table} SELECT * FROM mixed".encode())
+
+
+def _keep(conn: Connection, order: str, settings: Settings) -> Callable[[], float]:
     def keep() -> float:
         with conn.transaction():
-            for name, value in DEFAULT_SESSION:
+            for name, value in (*DEFAULT_SESSION, *settings):
                 conn.execute("SELECT set_config(%s, %s, true)", [name, value])
             return _timed(lambda: conn.execute(f"{KEEP}{order}".encode(), prepare=False))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
+from typing import ClassVar, Never
 from urllib.parse import quote, unquote
 
 from msgspec import Struct
@@ -73,11 +74,19 @@ def redact(text: str) -> str:
     return _NAMED_PASSWORD.sub(lambda match: f"{match['name']}{MASK}", masked)
 
 
-def redacted_repr(value: Struct, *, without: str = "") -> str:
-    """Return the repr of a struct without secrets, nor the field `without`; a class takes it for its `__repr__`."""
-    names = [name for name in value.__struct_fields__ if name != without]
-    told = ", ".join(f"{name}={getattr(value, name)!r}" for name in names)
-    return redact(f"{type(value).__qualname__}({told})")
+class Redacted(Struct, frozen=True, kw_only=True):
+    """A value whose texts may hold secrets: it is shown without them, and without the fields of `not_shown`."""
+
+    not_shown: ClassVar[frozenset[str]] = frozenset()
+
+    def __repr__(self) -> str:
+        names = [name for name in self.__struct_fields__ if name not in self.not_shown]
+        told = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return redact(f"{type(self).__qualname__}({told})")
+
+    def __rich_repr__(self) -> Never:
+        """Have rich, which would show the fields of a struct, take the repr."""
+        raise AttributeError("__rich_repr__")
 
 
 def redact_error(error: SyncError) -> SyncError:

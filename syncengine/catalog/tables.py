@@ -78,6 +78,7 @@ _COLUMNS = SQL("""
          JOIN described AS d ON d.typid = a.atttypid AND d.typmod = a.atttypmod AND d.coll = a.attcollation
     WHERE a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped""")
 
+# How rows lie by a first key of which they share few values says nothing of how they lie by the others.
 # indnullsnotdistinct is there from PostgreSQL 15 on.
 _INDEXES = SQL("""
     SELECT jsonb_agg(jsonb_build_object(
@@ -87,9 +88,7 @@ _INDEXES = SQL("""
         'primary', i.indisprimary, 'immediate', i.indimmediate, 'valid', i.indisvalid AND i.indisready,
         'nulls_not_distinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false),
         'constraint', o.conname, 'exclusion', i.indisexclusion,
-        'correlation', (SELECT s.correlation FROM pg_stats AS s JOIN pg_attribute AS a ON a.attname = s.attname
-                        WHERE s.schemaname = t.schema AND s.tablename = t.relname AND NOT s.inherited
-                              AND a.attrelid = t.oid AND a.attnum = i.indkey[0])) ORDER BY c.relname)
+        'correlation', s.correlation) ORDER BY c.relname)
     FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
          LEFT JOIN pg_constraint AS o ON o.conindid = i.indexrelid AND o.contype IN ('p', 'u', 'x')
          CROSS JOIN LATERAL (
@@ -114,6 +113,11 @@ _INDEXES = SQL("""
                   JOIN pg_namespace AS m ON m.oid = e.oprnamespace
                   LEFT JOIN pg_collation AS l ON l.oid = i.indcollation[n - 1]
                   LEFT JOIN pg_namespace AS h ON h.oid = l.collnamespace) AS k
+         LEFT JOIN (SELECT a.attnum, s.correlation
+                    FROM pg_stats AS s JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attname = s.attname
+                    WHERE s.schemaname = t.schema AND s.tablename = t.relname AND NOT s.inherited
+                          AND (s.n_distinct < -0.1 OR s.n_distinct > 0.1 * t.reltuples)) AS s
+                   ON s.attnum = i.indkey[0]
     WHERE i.indrelid = t.oid AND (i.indisunique OR i.indisexclusion)""")
 
 _TRIGGERS = SQL("""

@@ -84,22 +84,19 @@ class Run(Refusing):
         What they meet after a failure would only hide it; what can't be tidied up once all is done is left to the next
         run as well.
         """
-        met: BaseException | None = None
+        left: list[tuple[Unit, BaseException]] = []
         for unit in units:
             try:
                 if unit.always and (failure is None or not chunks.worth_keeping(self, failure)):
                     self._carry_out(unit)
             except BaseException as error:
-                if failure is not None:
-                    continue
-                if isinstance(error, SyncError) and (self.recorded or self.over):
-                    self.emit(ev.UnitRolledBack(unit=unit.name, reason=error.message))
-                else:
-                    met = met or error
-        if failure or met:
+                left.append((unit, error))
+        if failure or left:
             self.discard_files()
-        if met is not None:
-            raise met
+        for unit, met in left if failure is None else ():
+            if not (isinstance(met, SyncError) and (self.recorded or self.over)):
+                raise met
+            self.emit(ev.UnitRolledBack(unit=unit.name, reason=met.message))
 
     def _carry_out(self, unit: Unit) -> None:
         match unit.chunks:

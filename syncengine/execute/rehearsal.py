@@ -56,14 +56,14 @@ class Rehearsal(Run):
         except psycopg.Error as error:
             raise wrap(error, doing="rehearsing") from error
 
-    def units(self, units: Sequence[Unit], failure: BaseException | None = None) -> None:
+    def units(self, units: Sequence[Unit]) -> None:
         for unit in units:
-            # What ends a run is undone by the rollback as well.
             if not unit.always:
                 self.emit(ev.UnitStarted(unit=unit.name, attempt=1))
                 self._rehearse(unit)
-        if failure is not None:
-            raise failure
+
+    def tidy(self, units: Sequence[Unit], failure: BaseException | None = None) -> None:
+        """Leave it to the rollback."""
 
     def _rehearse(self, unit: Unit) -> None:
         started = time.monotonic()

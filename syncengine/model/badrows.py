@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 # How many of them a report lists.
 SHOWN = 20
@@ -26,7 +26,8 @@ def equal_keys(key: object) -> NoText:
     )
 
 
-class BadRowSample(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRowSample:
     """Where the row stands (`place` is its file, or `row 7`; `line` is 0 where there are none), and what is wrong."""
 
     place: str

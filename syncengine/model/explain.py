@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from syncengine.model.report import COUNTERS
-from syncengine.model.steps import InsertRows
+from syncengine.model.steps import InsertRows, RunSql
 
 if TYPE_CHECKING:
     from syncengine.model.plan import Plan, Unit
@@ -128,7 +128,7 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
         return
     for step in unit.of_run:
         last = " (only in the last attempt, when other writers were in the way)" if _is_last(step) else ""
-        yield _flat(f"    -- {step.title}{last}")
+        yield _flat(f"    -- {step.title}{_under(step)}{last}")
         if step.sql:
             yield f"    {step.sql}{' …' if isinstance(step, InsertRows) else ''};"
 
@@ -136,6 +136,12 @@ def _unit_lines(unit: Unit, sql: bool) -> Iterator[str]:
 def _flat(line: str) -> str:
     """Return a line without the line breaks that names may hold: what follows would not be a comment in SQL."""
     return " ".join(line.splitlines())
+
+
+def _under(step: object) -> str:
+    """Say under which settings of its own a statement is carried out."""
+    settings = step.settings if isinstance(step, RunSql) else ()
+    return f", under {', '.join(f'{name} = {value}' for name, value in settings)}" if settings else ""
 
 
 def _is_last(step: object) -> bool:

@@ -99,7 +99,7 @@ class IndexFacts(Struct, frozen=True, kw_only=True):
     it (`expressions` tells which), in index order without INCLUDE columns.  `equality` holds each key's
     equality operator, `collations` its collation where that decides what is equal and is not the column's own.
     `predicate` is the deparsed WHERE of a partial index.  `correlation` tells how far the rows lie in the order of the
-    first key: 1 if they do, -1 if backwards, None if it was never analyzed.
+    first key: 1 if they do, -1 if backwards, None if it was never analyzed, or has less than one value for ten rows.
     """
 
     name: str

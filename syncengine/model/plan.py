@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from syncengine.model.steps import Probe, Record, RunSql, Sample, Step
-from syncengine.redact import redact, redacted_repr
+from syncengine.redact import Redacted, redact
 
 if TYPE_CHECKING:
     from syncengine.model.preview import Preview
@@ -82,7 +82,7 @@ class After(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Plan(Struct, frozen=True, kw_only=True):
+class Plan(Redacted, frozen=True, kw_only=True):
     """All that one spec will do, and why.  `checks` are what was verified at plan time, in words.
 
     `preview` holds exact numbers, where they were asked for.  `ledger` is the engine's schema, None where it can't be
@@ -112,8 +112,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     after: tuple[After, ...] = ()
     ledger: str | None = None
     sensitive: tuple[str, ...] = ()
-
-    __repr__ = redacted_repr
 
     @property
     def steps(self) -> tuple[Step, ...]:

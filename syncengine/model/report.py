@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import assert_never
-
-from msgspec import Struct
 
 from syncengine.errors import SyncError
 from syncengine.model import events as ev
@@ -14,7 +12,8 @@ from syncengine.model.badrows import SHOWN, BadRowSample
 from syncengine.values import replace
 
 
-class Counts(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
     """The books of one unit, or of all committed ones; `to_…` are the writes that were announced.
 
     Planned writes that did not happen (a BEFORE trigger returned NULL, another writer was there first) are
@@ -59,7 +58,7 @@ class Counts(Struct, frozen=True, kw_only=True):
         return self.rows_read == classes + self.skipped + self.duplicates + self.quarantined
 
 
-_COUNTS = Counts.__struct_fields__
+_COUNTS = tuple(one.name for one in fields(Counts))
 # The counters of docs/spec.md §6, in its order.
 COUNTERS = (
     "rows_read",

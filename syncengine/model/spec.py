@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
 from syncengine.errors import Location
-from syncengine.redact import redacted_repr
+from syncengine.redact import Redacted
 
 ModeName = str
 NullKeys = Literal["error", "quarantine", "insert", "match"]
@@ -31,7 +31,7 @@ class ColumnRef(Struct, frozen=True, kw_only=True):
     quoted: bool = False
 
 
-class Expression(Struct, frozen=True, kw_only=True):
+class Expression(Redacted, frozen=True, kw_only=True):
     """An SQL expression, parsed, allow-listed and deparsed; cut where it names a column.
 
     `parts` alternate between SQL text and column references, so that whoever renders it can quote the
@@ -44,8 +44,6 @@ class Expression(Struct, frozen=True, kw_only=True):
     functions: tuple[str, ...] = ()
     volatility: Volatility = "immutable"
     location: Location | None = None
-
-    __repr__ = redacted_repr
 
     @property
     def columns(self) -> tuple[ColumnRef, ...]:
@@ -66,13 +64,11 @@ class Expression(Struct, frozen=True, kw_only=True):
         )
 
 
-class SourceSpec(Struct, frozen=True, kw_only=True):
+class SourceSpec(Redacted, frozen=True, kw_only=True):
     """`type` names a source plug-in; `options` hold what its OPTIONS schema allows."""
 
     type: str
     options: Mapping[str, object]
-
-    __repr__ = redacted_repr
 
 
 class TargetSpec(Struct, frozen=True, kw_only=True):
@@ -231,14 +227,12 @@ class BadRows(Struct, frozen=True, kw_only=True):
     max: Limit | None = None
 
 
-class CheckSpec(Struct, frozen=True, kw_only=True):
+class CheckSpec(Redacted, frozen=True, kw_only=True):
     """A boolean query on the target as it would be published; false and NULL roll back."""
 
     name: str
     sql: str
     message: str | None = None
-
-    __repr__ = redacted_repr
 
 
 class Returning(Struct, frozen=True, kw_only=True):
@@ -265,7 +259,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     retries: int = 5
 
 
-class Spec(Struct, frozen=True, kw_only=True):
+class Spec(Redacted, frozen=True, kw_only=True):
     """One declared sync.  `marks` maps JSON pointers (`/conflict_keys/0`) to places in the file.
 
     `conflict_keys` is empty where the spec gives none or names a `conflict_constraint`.
@@ -317,8 +311,7 @@ class Spec(Struct, frozen=True, kw_only=True):
     ledger_schema: str = "syncengine"
     marks: Mapping[str, Location] = {}
 
-    def __repr__(self) -> str:
-        return redacted_repr(self, without="marks")
+    not_shown: ClassVar = frozenset({"marks"})
 
     @property
     def quarantines(self) -> bool:

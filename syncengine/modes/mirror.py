@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syncengine.model.steps import Step
 from syncengine.model.task import Task
-from syncengine.sql import changes, publish
+from syncengine.sql import publish
 
 
 class Mirror:
@@ -19,7 +19,7 @@ class Mirror:
     def publish(self, task: Task) -> tuple[Step, ...]:
         return (
             *publish.collecting(task),
-            publish.keep("classify: join with the target", changes.classify(task, new="insert")),
+            publish.classify(task, "classify: join with the target", new="insert"),
             *publish.mark_gone(task, "the stored rows that are gone"),
             *publish.counted(task),
             *publish.applied(task, deletes=True),

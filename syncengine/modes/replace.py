@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syncengine.model.steps import Step
 from syncengine.model.task import Task
-from syncengine.sql import changes, contents, publish
+from syncengine.sql import contents, publish
 
 
 class Replace:
@@ -29,7 +29,7 @@ class Replace:
 
 def _by_key(task: Task) -> tuple[Step, ...]:
     return (
-        publish.keep("classify: join with the target", changes.classify(task, new="insert")),
+        publish.classify(task, "classify: join with the target", new="insert"),
         *publish.mark_gone(task, "the stored rows that are gone"),
     )
 

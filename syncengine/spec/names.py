@@ -15,7 +15,7 @@ MAX_NAME_BYTES = 63
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # What lies beyond ASCII is named by what it is not: a range up to the end of Unicode takes long to compile.
 _PART = re.compile(
-    r'\s*(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>(?:[A-Za-z_]|[^\x00-\x7f])(?:[\w$]|[^\x00-\x7f])*))\s*'
+    r'\s*(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>(?:[A-Za-z_]|[^\x00-\x7f])(?:[A-Za-z0-9_$]|[^\x00-\x7f])*))\s*'
 )
 _ALONE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 # What names no column unless it is quoted: the key words of PostgreSQL's grammar that pg_get_keywords() calls

@@ -121,12 +121,13 @@ def same_place(task: Task) -> Composed:
 def in_key_order(task: Task) -> bool:
     """Tell whether changes are found in the order of their keys, in which the stored rows lie.
 
-    The join goes along the indexes of both sides then, in two thirds of the time of one by a hash table, which
-    knows of no order; and what changes need not be sorted for the update.
+    If the staged rows lie in it as well the join goes along the indexes of both sides, in two thirds of the time of one
+    by a hash table, which knows of no order; and what changes need not be sorted for the update.  What is taken out
+    row by row is updated in parts that are sorted by themselves.
     """
     lies = task.arbiter is not None and abs(task.arbiter.correlation or 0) >= IN_ORDER
     plain = all(part.column is not None and not part.match_nulls for part in task.keys)
-    return lies and plain and updates_by_place(task) and not task.chunked
+    return lies and plain and updates_by_place(task) and not (task.chunked or task.tolerant)
 
 
 def classify(task: Task, *, new: New) -> Composed:

@@ -13,6 +13,8 @@ Settings = tuple[tuple[str, str], ...]
 
 # Rows that are updated are sorted whole, by their keys, so that writers don't wait for one another in a circle.
 SORTING: Settings = (("work_mem", "512MB"),)
+# At this price the server goes along two indexes only where the rows of both sides lie in their order.
+ALONG_INDEXES: Settings = (("random_page_cost", "2"),)
 # Rows whose places are known are gone to one by one: that has to be done anyway.
 BY_PLACE: Settings = (("enable_hashjoin", "off"), ("enable_mergejoin", "off"))
 
@@ -21,14 +23,20 @@ def classified(task: Task, *, new: changes.New) -> tuple[Step, ...]:
     """Return the steps that put every staged row into its class, and count and limit the classes."""
     return (
         *(_locked(task) if task.assignments and not task.locks else ()),
-        keep("classify: join with the target, keep what changes", changes.classify(task, new=new)),
+        classify(task, "classify: join with the target, keep what changes", new=new),
         *counted(task),
     )
 
 
-def keep(title: str, statement: Composed) -> RunSql:
+def classify(task: Task, title: str, *, new: changes.New) -> RunSql:
+    """Return the step that puts every staged row into its class."""
+    settings = _unstated(task, ALONG_INDEXES) if changes.in_key_order(task) else ()
+    return keep(title, changes.classify(task, new=new), settings)
+
+
+def keep(title: str, statement: Composed, settings: Settings = ()) -> RunSql:
     """Return the step of a statement that fills the engine's own tables."""
-    return RunSql(title=title, sql=text(statement))
+    return RunSql(title=title, sql=text(statement), settings=settings)
 
 
 def mark_gone(task: Task, title: str, only: Composed | None = None) -> tuple[Step, ...]:

@@ -304,6 +304,7 @@ def test_an_index_with_all_that_decides_on_its_use(db: Database, statement: str,
     [
         pytest.param("SELECT n, n FROM generate_series(1, 1000) AS n", 1, 1, id="in-order"),
         pytest.param("SELECT -n, n FROM generate_series(1, 1000) AS n", -1, -1, id="backwards"),
+        pytest.param("SELECT n / 5, n FROM generate_series(1, 1000) AS n", 1, 1, id="five-of-a-kind"),
         pytest.param(
             "SELECT n, n FROM generate_series(1, 1000) AS n ORDER BY md5(n::text)", -0.5, 0.5, id="mixed"
         ),
@@ -320,15 +321,19 @@ def test_how_far_rows_lie_in_the_order_of_the_first_key(
     assert least <= found.indexes[0].correlation <= most
 
 
-def test_nobody_knows_how_rows_lie_by_an_expression_before_analyze_or_without_the_right_to_the_key(
+def test_nothing_tells_how_rows_lie_by_an_expression_a_key_of_few_values_before_analyze_or_without_the_right(
     db: Database, role: str
 ) -> None:
     fill = "INSERT INTO t SELECT n, n FROM generate_series(1, 1000) AS n"
     never = facts(db, "CREATE TABLE t (a int PRIMARY KEY, b int)", fill)
     by_expression = facts(db, "CREATE UNIQUE INDEX x ON t (abs(a))", "ANALYZE t")
+    db.execute("CREATE TABLE few (a int, b int, PRIMARY KEY (a, b))")
+    few = facts(
+        db, "INSERT INTO few SELECT n / 50, n FROM generate_series(1, 1000) AS n", "ANALYZE few", table="few"
+    )
     closed = facts(db, f"GRANT SELECT (b) ON t TO {role}", f"SET ROLE {role}")
 
-    assert [index.correlation for index in never.indexes] == [None]
+    assert [index.correlation for index in (*never.indexes, *few.indexes)] == [None, None]
     assert {index.name: index.correlation for index in by_expression.indexes} == {"t_pkey": 1, "x": None}
     assert {index.name: index.correlation for index in closed.indexes} == {"t_pkey": None, "x": None}
 

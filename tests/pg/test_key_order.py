@@ -62,6 +62,14 @@ def test_changes_are_sorted_once_whichever_way_the_rows_lie(db: Database):
     assert "in which they are joined" not in syncengine.plan(spec(), connection=db.url).explain()
 
 
+def test_the_plan_shows_under_which_price_the_join_is_made(db: Database):
+    told = syncengine.plan(spec(), connection=db.url).explain(sql=True)
+    assert "keep what changes, under random_page_cost = 2\n" in told
+
+    stated = syncengine.plan(spec(session={"random_page_cost": "1.5"}), connection=db.url).explain(sql=True)
+    assert "keep what changes\n" in stated
+
+
 @pytest.mark.parametrize("method", ["staged", "rows"])
 @pytest.mark.parametrize("lies", ["in order", "shuffled"])
 def test_the_same_rows_change_whichever_way_they_lie_and_in_key_order(db: Database, lies: str, method: str):

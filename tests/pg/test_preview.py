@@ -341,6 +341,21 @@ def test_standard_input_is_previewed(db: Database, tmp_path: Path):
     assert (spec["inserted"], spec["updated"], spec["unchanged"]) == (1, 1, 1)
 
 
+def test_a_preview_that_fails_while_types_are_inferred_leaves_tidying_up_to_the_rollback(
+    db: Database, call: Call, tmp_path: Path
+):
+    Path("t.csv").write_text("id,n\n1,2\n3,4,5\n")
+    path = a_spec(tmp_path, "t.csv", {"table": "fresh", "create": True}, conflict_keys=["id"])
+    before = state(db)
+
+    done = call("plan", "--diff", path, "--log-level", "debug", "--log-format", "json")
+
+    assert done.code == 1
+    units = {entry.get("unit") for entry in map(json.loads, done.err.splitlines()) if "unit" in entry}
+    assert ("read" in units, "tidy" in units) == (True, False)
+    assert state(db) == before
+
+
 # The same input gives the same bytes.
 @pytest.mark.parametrize("options", [[], ["--sql"], ["--format", "json"]], ids=["text", "sql", "json"])
 @pytest.mark.parametrize("case", ["mirror-by-rows", "history-by-staged", "created", "blocked", "failed"])

@@ -10,8 +10,10 @@ from urllib.parse import quote
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import Literal
+from rich.pretty import pretty_repr
 
 from syncengine.errors import OptionError
+from syncengine.model.spec import SourceSpec
 from syncengine.redact import passwords, redact, redact_error, remember
 
 
@@ -93,3 +95,14 @@ def test_an_errors_texts_are_all_masked() -> None:
 
 def test_passwords_are_found() -> None:
     assert passwords("postgresql://u:one@h and password='two'") == ("one", "two")
+
+
+def test_a_spec_is_shown_without_secrets_also_by_rich() -> None:
+    remember("hush-hush-hush")
+    spec = SourceSpec(type="csv", options={"url": "postgresql://u:topsecret@h/d", "token": "hush-hush-hush"})
+
+    shown = f"{spec!r} {spec} {pretty_repr(spec)} {pretty_repr([spec])}"
+
+    assert shown.count("u:***@h/d") == 4
+    assert "topsecret" not in shown
+    assert "hush-hush" not in shown

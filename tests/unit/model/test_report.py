@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -172,6 +173,13 @@ def test_what_only_tells_of_the_way_changes_nothing(event: ev.Event):
     report = Report.of([STARTED, BEGIN])
 
     assert report.after(event) == report
+
+
+def test_a_report_is_made_of_plain_values():
+    told = asdict(Report.of([STARTED, BEGIN, read(1), COMMIT]))
+
+    assert told["counts"]["rows_read"] == 1
+    assert told["bad_rows"] == ()
 
 
 def test_reports_travel():
