@@ -25,8 +25,8 @@ from syncengine.sql.names import beside, commas, ident
 from syncengine.sql.staging import carried
 
 CHANGES = ("pg_temp", "changes")
-# Where rows lie in an order that correlates less with that of their keys, going along an index is slower than a hash
-# table of all (docs/benchmarks.md).
+# Where the order in which rows lie correlates less with that of their keys, a hash table of all is quicker than going
+# along an index, and the order would have to be made (docs/benchmarks.md).
 IN_ORDER = 0.8
 
 New = Literal["insert", "skipped"]
