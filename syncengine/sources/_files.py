@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
 import weakref
@@ -168,7 +169,14 @@ class FileInput:
     @contextmanager
     def open(self, start: int = 0) -> Iterator[Reader]:
         with self.seekable(start) as raw:
-            yield Reader(raw.read, self.compression, self.label, self.verify, start)
+
+            def read(size: int) -> bytes:
+                # What was written meanwhile must not be taken for the source: a chunk of it may be published at once.
+                block = raw.read(size)
+                self._compare(fingerprint(os.fstat(raw.fileno()), self._ends()), "while it was being read")
+                return block
+
+            yield Reader(read, self.compression, self.label, self.verify, start)
 
     @contextmanager
     def seekable(self, start: int = 0) -> Iterator[BinaryIO]:

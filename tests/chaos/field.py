@@ -121,6 +121,8 @@ def a_field(
                 with connection.cursor().copy("COPY t FROM STDIN") as copy:
                     for row in world.stored:
                         copy.write_row(row)
+                if world.case.analyzed:
+                    connection.execute("ANALYZE t")
         found.write_source()
         spec = {**world.case.spec, "source": os.path.relpath(found.source, place)}
         found.spec.write_text(json.dumps(spec))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,37 @@ APPEND = {"mode": "insert", "source": "t.csv", "execution": CHUNKS}
 
 def appending(**more: Any) -> dict[str, Any]:
     return {"name": "t", "target": "t", **APPEND, **more}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("change", ["appended", "rewritten"])
+@pytest.mark.parametrize("source", ["t.csv", "t.jsonl"])
+def test_nothing_is_published_of_what_was_written_to_a_file_meanwhile(
+    db: Database, source: str, change: str, workers: int
+):
+    db.execute("CREATE TABLE t (id int, v text)")
+    many = 40_000
+    write(source, rows=many, value="new and as long as it takes")
+    whole, stat = Path(source).read_bytes(), Path(source).stat()
+    spec = appending(
+        source=source, execution={"transaction": "chunk", "chunk_rows": 3_000, "workers": workers}
+    )
+
+    def emit(event: ev.Event) -> None:
+        if isinstance(event, ev.ChunkCommitted) and event.number == 1:
+            end = whole[whole.index(b"\n", len(whole) // 2) + 1 :]
+            Path(source).write_bytes(whole + end if change == "appended" else whole.replace(b"new", b"bad"))
+
+    with pytest.raises(SyncError, match="changed while it was being read"):
+        syncengine.run(spec, connection=db.url, emit=emit)
+    Path(source).write_bytes(whole)
+    os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    report = syncengine.run(spec, connection=db.url)
+
+    assert (report.resumed, report.rows_read) == (True, many)
+    assert db.execute(
+        "SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE v LIKE 'bad%') FROM t"
+    ) == [(many, many, 0)]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
